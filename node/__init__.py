@@ -1,0 +1,14 @@
+"""The node: what lies between a PACS that sends a mammogram and a PACS that gets a result.
+
+::
+
+    PACS ──C-STORE──▶ intake.receive ─▶ store ─▶ intake.close_out ─▶ work_queue
+                                                                         │
+    PACS ◀─C-STORE── delivery.deliver ◀─ report ◀─ analysis.pipeline ◀───┘
+
+``study_log`` records every step, ``schedule`` is the clock, ``service`` starts and stops it all,
+and ``cli`` is how a person asks. Pixels and scores are `model`'s business; `node` moves, keeps
+and describes them. Nothing here is for diagnostic use.
+"""
+
+__version__ = "0.1.0"
