@@ -1,0 +1,117 @@
+"""Every exception of the node, grouped by what the catcher does.
+
+::
+
+    NodeError
+    ├── SettingsError       stop at start; says which key, what it held, what it accepts
+    ├── UnknownStudy        the person asking named a study that is not in the log
+    ├── RejectedInstance    refuse on the wire; carries the DICOM status the sender will see
+    ├── UnsuitableInstance  leave that view out, with the reason an operator can read
+    ├── TransientError      try again later: disk full, PACS unreachable, association refused
+    └── PermanentError      fail the work now and show it: never retried by the clock
+
+No message holds a patient's name, ID, birth date or accession number.
+"""
+
+from enum import StrEnum
+
+
+class TriageReason(StrEnum):
+    """Why an instance is stored but not analysed; the values stand in the log and the reports."""
+
+    NOT_MAMMOGRAPHY = "not a mammogram"
+    FOR_PROCESSING = "for processing"
+    TOMOSYNTHESIS = "tomosynthesis"
+    MULTI_FRAME = "more than one frame"
+    SPOT_OR_MAGNIFICATION = "spot or magnification view"
+    SPECIMEN = "specimen"
+    IMPLANT_NOT_DISPLACED = "implant in the view"
+    UNDECODABLE_PIXELS = "pixels cannot be decoded"
+    ALL_ZERO_PIXELS = "pixels are all zero"
+    NO_BREAST_FOUND = "no breast found"
+
+
+class NodeError(Exception):
+    """Base of all errors that the node raises on purpose."""
+
+
+class SettingsError(NodeError):
+    """A setting is unknown or holds a value that is not accepted.
+
+    Parameters
+    ----------
+    key
+        The setting with its section, as in ``receive.port``.
+    found
+        What it held; the text shown to the operator.
+    accepted
+        What would be accepted, as a phrase.
+    nearest
+        The known key that is spelled most like `key`, if the key is unknown.
+    """
+
+    def __init__(self, *, key: str, found: str, accepted: str, nearest: str | None = None) -> None:
+        hint = f" Did you mean {nearest}?" if nearest else ""
+        super().__init__(f"{key}: found {found}; accepted: {accepted}.{hint}")
+        self.key = key
+        self.nearest = nearest
+
+
+class UnknownStudy(NodeError):
+    """The log holds no study with that Study Instance UID."""
+
+    def __init__(self, *, study_instance_uid: str) -> None:
+        super().__init__(
+            f"No study {study_instance_uid} in the log. "
+            "`mammonode studies list` shows the studies that were received."
+        )
+
+
+class RejectedInstance(NodeError):
+    """A composite instance that is refused on the wire.
+
+    Parameters
+    ----------
+    status
+        The C-STORE response status, PS3.4 B.2.3.
+    reason
+        Why, without patient attributes; goes to the log.
+    """
+
+    def __init__(self, *, status: int, reason: str) -> None:
+        super().__init__(f"Refused with status 0x{status:04X}: {reason}")
+        self.status = status
+        self.reason = reason
+
+
+class UnsuitableInstance(NodeError):
+    """An instance that is safe with us but cannot be analysed.
+
+    Parameters
+    ----------
+    reason
+        One of the closed set of reasons.
+    detail
+        What was found, with the attribute's keyword and tag.
+    """
+
+    def __init__(self, *, reason: TriageReason, detail: str) -> None:
+        super().__init__(f"{reason.value}: {detail}")
+        self.reason = reason
+        self.detail = detail
+
+
+class TransientError(NodeError):
+    """Something that may well succeed later; `reason` says what was expected and found."""
+
+    def __init__(self, *, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+class PermanentError(NodeError):
+    """Something that no later try would change; `reason` says what a person can do."""
+
+    def __init__(self, *, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason

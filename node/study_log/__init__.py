@@ -1,0 +1,1 @@
+"""The study log: what came in, what became of it, and where it went."""

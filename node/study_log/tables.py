@@ -1,0 +1,331 @@
+"""The tables of the study log.
+
+::
+
+    study ─┬─ instance ── conflict
+           ├─ revision ─┬─ instance_result
+           │            ├─ result ──────────┐
+           │            └─ delivery ── delivery_object
+           └─ event
+    worker
+
+Patient attributes stand in `study` alone. Moments are aware UTC. Attributes of DICOM carry the
+snake case of their keyword (PS3.6).
+"""
+
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import Any
+
+from sqlalchemy import JSON, DateTime, ForeignKey, Index, String, TypeDecorator, UniqueConstraint
+from sqlalchemy.engine import Dialect
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
+
+
+class StudyState(StrEnum):
+    """Where a study stands. The words of PS3.4 Annex CC where it has them.
+
+    RECEIVING (ours): instances still arrive. SCHEDULED: closed, waiting for a worker. IN PROGRESS:
+    a worker has it. COMPLETED: its results are in the store. FAILED (ours): the analysis ended in
+    an error, with a reason. SKIPPED (ours): no image could be analysed; a report says so.
+    CANCELED: taken out by a person.
+    """
+
+    RECEIVING = "RECEIVING"
+    SCHEDULED = "SCHEDULED"
+    IN_PROGRESS = "IN PROGRESS"
+    COMPLETED = "COMPLETED"
+    FAILED = "FAILED"
+    SKIPPED = "SKIPPED"
+    CANCELED = "CANCELED"
+
+
+class CloseReason(StrEnum):
+    """Why a study was held to be complete."""
+
+    VIEW_SET = "the four standard views are here"
+    QUIET = "no instance for the quiet time"
+    CAP = "the longest wait is over"
+    REANALYSE = "a person asked for another analysis"
+
+
+class DeliveryState(StrEnum):
+    """Where the results of one revision stand on their way to one destination.
+
+    PENDING: due now or at `due_at`. IN PROGRESS: a worker sends. COMPLETED: every object was
+    acknowledged. FAILED: given up, with a reason; one command sends it again.
+    """
+
+    PENDING = "PENDING"
+    IN_PROGRESS = "IN PROGRESS"
+    COMPLETED = "COMPLETED"
+    FAILED = "FAILED"
+
+
+class ConflictState(StrEnum):
+    """What a person decided about a second data set under a SOP Instance UID that is taken."""
+
+    OPEN = "OPEN"
+    ACCEPTED = "ACCEPTED"
+    DISCARDED = "DISCARDED"
+
+
+class UTCDateTime(TypeDecorator[datetime]):
+    """An aware moment, kept as UTC on databases that know no time zones (SQLite)."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        """Refuse naive moments, and bring others to UTC."""
+        if value is None:
+            return None
+        if value.tzinfo is None:
+            message = f"expected an aware moment, found {value!r} without a time zone"
+            raise ValueError(message)
+        return value.astimezone(UTC)
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        """Give SQLite's naive moments their time zone back."""
+        if value is None:
+            return None
+        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+class Base(DeclarativeBase):
+    """The tables' common ground: how Python types become columns."""
+
+    type_annotation_map = {  # noqa: RUF012  (SQLAlchemy's own spelling)
+        datetime: UTCDateTime,
+        dict[str, Any]: JSON,
+        str: String,
+    }
+
+
+class Study(Base):
+    """One study as the PACS sent it, with the state of its newest revision."""
+
+    __tablename__ = "study"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    study_instance_uid: Mapped[str] = mapped_column(String(64), unique=True)
+    state: Mapped[str] = mapped_column(index=True)
+    patient_id: Mapped[str] = mapped_column(index=True)
+    issuer_of_patient_id: Mapped[str]
+    patient_name: Mapped[str]
+    patient_birth_date: Mapped[str]
+    patient_sex: Mapped[str]
+    accession_number: Mapped[str] = mapped_column(index=True)
+    study_date: Mapped[str] = mapped_column(index=True)
+    study_time: Mapped[str]
+    study_description: Mapped[str]
+    calling_ae_title: Mapped[str]
+    called_ae_title: Mapped[str]
+    first_received_at: Mapped[datetime]
+    """Of the revision that is being received."""
+    last_received_at: Mapped[datetime] = mapped_column(index=True)
+    quiet_from_at: Mapped[datetime]
+    """Quiet time is counted from here: the last instance, or the node's start if that is later."""
+
+    instances: Mapped[list["Instance"]] = relationship(
+        back_populates="study", order_by="Instance.id"
+    )
+    revisions: Mapped[list["Revision"]] = relationship(
+        back_populates="study", order_by="Revision.number"
+    )
+    events: Mapped[list["Event"]] = relationship(back_populates="study", order_by="Event.id")
+
+
+class Instance(Base):
+    """One acknowledged composite instance and the file that holds it."""
+
+    __tablename__ = "instance"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    study_id: Mapped[int] = mapped_column(ForeignKey("study.id"), index=True)
+    sop_instance_uid: Mapped[str] = mapped_column(String(64), unique=True)
+    sop_class_uid: Mapped[str] = mapped_column(String(64))
+    series_instance_uid: Mapped[str] = mapped_column(String(64))
+    transfer_syntax_uid: Mapped[str] = mapped_column(String(64))
+    modality: Mapped[str]
+    laterality: Mapped[str | None]
+    view_position: Mapped[str | None]
+    triage_reason: Mapped[str | None]
+    """What the header alone already excludes; None if the pixels are worth reading."""
+    triage_detail: Mapped[str]
+    path: Mapped[str]
+    """Relative to the data folder, with forward slashes."""
+    size_bytes: Mapped[int]
+    dataset_sha256: Mapped[str] = mapped_column(String(64))
+    calling_ae_title: Mapped[str]
+    received_at: Mapped[datetime]
+
+    study: Mapped[Study] = relationship(back_populates="instances")
+    conflicts: Mapped[list["Conflict"]] = relationship(back_populates="instance")
+
+
+class Conflict(Base):
+    """Another data set that came under the SOP Instance UID of a stored one; kept aside."""
+
+    __tablename__ = "conflict"
+    __table_args__ = (UniqueConstraint("instance_id", "dataset_sha256"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    instance_id: Mapped[int] = mapped_column(ForeignKey("instance.id"))
+    state: Mapped[str] = mapped_column(index=True)
+    path: Mapped[str]
+    size_bytes: Mapped[int]
+    dataset_sha256: Mapped[str] = mapped_column(String(64))
+    differing_keywords: Mapped[str]
+    """Keywords of the attributes that differ, joined by commas; never their values."""
+    calling_ae_title: Mapped[str]
+    received_at: Mapped[datetime]
+
+    instance: Mapped[Instance] = relationship(back_populates="conflicts")
+
+
+class Revision(Base):
+    """One analysis of a study: a fixed set of instances, one set of weights."""
+
+    __tablename__ = "revision"
+    __table_args__ = (UniqueConstraint("study_id", "number"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    study_id: Mapped[int] = mapped_column(ForeignKey("study.id"))
+    number: Mapped[int]
+    state: Mapped[str] = mapped_column(index=True)
+    close_reason: Mapped[str]
+    closed_at: Mapped[datetime]
+    weights: Mapped[str]
+    """The weights asked for, as in `[model] weights`; empty: the node's own."""
+    attempt: Mapped[int]
+    """How often a worker was given this revision, from 1."""
+    reason: Mapped[str]
+    """Why it failed or was skipped; empty otherwise."""
+    started_at: Mapped[datetime | None]
+    ended_at: Mapped[datetime | None]
+    score: Mapped[float | None]
+    score_right: Mapped[float | None]
+    score_left: Mapped[float | None]
+    is_suspicious: Mapped[bool | None]
+    """Whether the score reached the operating point."""
+    model_name: Mapped[str | None]
+    model_version: Mapped[str | None]
+    weights_sha256: Mapped[str | None] = mapped_column(String(64))
+
+    study: Mapped[Study] = relationship(back_populates="revisions")
+    outcomes: Mapped[list["InstanceOutcome"]] = relationship(
+        back_populates="revision", order_by="InstanceOutcome.id"
+    )
+    results: Mapped[list["Result"]] = relationship(back_populates="revision", order_by="Result.id")
+    deliveries: Mapped[list["Delivery"]] = relationship(
+        back_populates="revision", order_by="Delivery.id"
+    )
+
+
+class InstanceOutcome(Base):
+    """What one revision made of one instance; rows exist from close-out on."""
+
+    __tablename__ = "instance_outcome"
+    __table_args__ = (UniqueConstraint("revision_id", "instance_id"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    revision_id: Mapped[int] = mapped_column(ForeignKey("revision.id"))
+    instance_id: Mapped[int] = mapped_column(ForeignKey("instance.id"))
+    score: Mapped[float | None]
+    triage_reason: Mapped[str | None]
+    triage_detail: Mapped[str]
+
+    revision: Mapped[Revision] = relationship(back_populates="outcomes")
+    instance: Mapped[Instance] = relationship()
+
+
+class Result(Base):
+    """One result object in the store."""
+
+    __tablename__ = "result"
+    __table_args__ = (UniqueConstraint("revision_id", "kind", "index"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    revision_id: Mapped[int] = mapped_column(ForeignKey("revision.id"))
+    kind: Mapped[str]
+    index: Mapped[int]
+    sop_class_uid: Mapped[str] = mapped_column(String(64))
+    sop_instance_uid: Mapped[str] = mapped_column(String(64), index=True)
+    series_instance_uid: Mapped[str] = mapped_column(String(64))
+    source_sop_instance_uid: Mapped[str | None] = mapped_column(String(64))
+    path: Mapped[str]
+    size_bytes: Mapped[int]
+    created_at: Mapped[datetime]
+
+    revision: Mapped[Revision] = relationship(back_populates="results")
+
+
+class Delivery(Base):
+    """The results of one revision on their way to one destination."""
+
+    __tablename__ = "delivery"
+    __table_args__ = (
+        UniqueConstraint("revision_id", "destination"),
+        Index("ix_delivery_due", "state", "due_at"),
+    )
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    revision_id: Mapped[int] = mapped_column(ForeignKey("revision.id"))
+    destination: Mapped[str]
+    """Its name in the settings."""
+    state: Mapped[str]
+    attempt: Mapped[int]
+    """How often it was tried, from 0."""
+    due_at: Mapped[datetime]
+    reason: Mapped[str]
+    """Of the last failure; empty if there was none."""
+    ended_at: Mapped[datetime | None]
+
+    revision: Mapped[Revision] = relationship(back_populates="deliveries")
+    objects: Mapped[list["DeliveryObject"]] = relationship(
+        back_populates="delivery", order_by="DeliveryObject.id"
+    )
+
+
+class DeliveryObject(Base):
+    """One result object to one destination, with the status it was answered with."""
+
+    __tablename__ = "delivery_object"
+    __table_args__ = (UniqueConstraint("delivery_id", "result_id"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    delivery_id: Mapped[int] = mapped_column(ForeignKey("delivery.id"))
+    result_id: Mapped[int] = mapped_column(ForeignKey("result.id"))
+    status: Mapped[int | None]
+    """The last C-STORE response status (PS3.4 B.2.3), or None if none came."""
+    acknowledged_at: Mapped[datetime | None]
+
+    delivery: Mapped[Delivery] = relationship(back_populates="objects")
+    result: Mapped[Result] = relationship()
+
+
+class Event(Base):
+    """One thing that happened to a study, in the order it became durable."""
+
+    __tablename__ = "event"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    study_id: Mapped[int] = mapped_column(ForeignKey("study.id"), index=True)
+    at: Mapped[datetime]
+    event: Mapped[str]
+    fields: Mapped[dict[str, Any]]
+    """UIDs, AE titles, statuses, durations; never patient attributes."""
+
+    study: Mapped[Study] = relationship(back_populates="events")
+
+
+class Worker(Base):
+    """A worker slot and the last sign of life of the process that holds it."""
+
+    __tablename__ = "worker"
+
+    slot: Mapped[str] = mapped_column(primary_key=True)
+    """Stable across restarts; also the durable engine's executor id."""
+    pid: Mapped[int]
+    beat_at: Mapped[datetime]
