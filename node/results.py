@@ -14,7 +14,10 @@ from model.manifest import Manifest
 from model.views import Laterality
 from node.errors import TriageReason
 
-Float32Array = npt.NDArray[np.float32]
+UInt8Array = npt.NDArray[np.uint8]
+
+PREVIEW_SIZE_PX = 1536
+"""Longest side of the pictures that the results are drawn on."""
 
 
 class ResultKind(StrEnum):
@@ -36,7 +39,7 @@ PROFILES: Mapping[str, tuple[ResultKind, ...]] = {
 class InstanceResult:
     """What came of one source image.
 
-    Exactly one of `score` and `triage_reason` is set; with a score come `display` and `heat_map`.
+    Exactly one of `score` and `triage_reason` is set; with a score come `preview` and `heat_map`.
 
     Attributes
     ----------
@@ -51,8 +54,9 @@ class InstanceResult:
         AI malignancy score in [0, 1], calibrated at the prevalence that the manifest states.
     triage_reason, triage_detail
         Why the image was not analysed, and what was found.
-    display
-        Shape (rows, columns) of the source, values in [0, 1], air is 0.
+    preview
+        Shape (rows, columns) in the source's aspect ratio, longest side at most
+        ``PREVIEW_SIZE_PX``, values 0 to 255, air is 0: the source as a reader sees it.
     heat_map
         Grad-CAM of the malignant class with its place on the source's pixel grid.
     regions
@@ -67,7 +71,7 @@ class InstanceResult:
     score: float | None = None
     triage_reason: TriageReason | None = None
     triage_detail: str = ""
-    display: Float32Array | None = None
+    preview: UInt8Array | None = None
     heat_map: HeatMap | None = None
     regions: tuple[Region, ...] = ()
 
