@@ -1,9 +1,7 @@
-"""What an analysis found, and the kinds of object it is written as."""
+"""What an analysis found: the frozen values that pass from the pipeline to the reports."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from enum import StrEnum
 
 import numpy as np
 import numpy.typing as npt
@@ -13,26 +11,13 @@ from model.explain import HeatMap, Region
 from model.manifest import Manifest
 from model.views import Laterality
 from node.errors import TriageReason
+from node.result_kinds import PROFILES as PROFILES
+from node.result_kinds import ResultKind as ResultKind
 
 UInt8Array = npt.NDArray[np.uint8]
 
 PREVIEW_SIZE_PX = 1536
 """Longest side of the pictures that the results are drawn on."""
-
-
-class ResultKind(StrEnum):
-    """The closed list of kinds that a destination can ask for; the values stand in the settings."""
-
-    SCORE_REPORT = "score_report"
-    MEASUREMENT_REPORT = "measurement_report"
-    HEAT_MAP = "heat_map"
-
-
-PROFILES: Mapping[str, tuple[ResultKind, ...]] = {
-    "ohif": (ResultKind.SCORE_REPORT, ResultKind.MEASUREMENT_REPORT, ResultKind.HEAT_MAP),
-    "everything": tuple(ResultKind),
-}
-"""Named sets of kinds, one for each sort of reader."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
