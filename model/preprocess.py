@@ -252,7 +252,7 @@ def to_network_input(display: Float32Array, size_px: tuple[int, int]) -> Network
     if is_mirrored:
         content, content_mask = content[:, ::-1], content_mask[:, ::-1]
     inside = content_mask >= 0.5
-    content = _scale_grey_values(content, inside)
+    content = _scale_grey_values(np.asarray(content, np.float32), inside)
 
     top = (height - content_rows) // 2
     pixels = np.zeros((height, width, 3), np.float32)
@@ -299,8 +299,7 @@ def _thumbnail(display: Float32Array) -> Float32Array:
     small = cv2.resize(display.astype(np.float32, copy=False), size, interpolation=cv2.INTER_AREA)
     if not np.isfinite(small).all():
         raise PixelDataError(expected="finite pixel values", found="NaN or infinity")
-    thumbnail: Float32Array = cv2.GaussianBlur(small, (0, 0), 1.0)
-    return thumbnail
+    return np.asarray(cv2.GaussianBlur(small, (0, 0), 1.0), np.float32)
 
 
 def _find_breast(thumbnail: Float32Array) -> BoolArray:
@@ -321,7 +320,7 @@ def _find_breast(thumbnail: Float32Array) -> BoolArray:
         )
     breast = (labels == 1 + int(areas.argmax())).astype(np.uint8)
     # The opening rounded the corners at the chest wall off; give back what touches the breast.
-    regrown = cv2.dilate(breast, _disc(short_side * _OPENING_SHARE / 2)) & padded
+    regrown = cv2.bitwise_and(cv2.dilate(breast, _disc(short_side * _OPENING_SHARE / 2)), padded)
     contours, _ = cv2.findContours(regrown, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
     outline = max(contours, key=cv2.contourArea)
     filled = cv2.drawContours(np.zeros_like(regrown), [outline], -1, 1, cv2.FILLED)
@@ -369,8 +368,7 @@ def _tissue_level(thumbnail: Float32Array) -> float:
 def _disc(diameter: float) -> npt.NDArray[np.uint8]:
     """Structuring element of about `diameter` pixels, at least 3."""
     odd = max(3, 2 * round(diameter / 2) + 1)
-    disc: npt.NDArray[np.uint8] = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (odd, odd))
-    return disc
+    return np.asarray(cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (odd, odd)), np.uint8)
 
 
 def _bounds(mask: BoolArray) -> Box:

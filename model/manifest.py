@@ -1,0 +1,331 @@
+"""What a set of weights is: the file that lies beside them, and without which they do not load.
+
+``manifest.json`` says which network the weights fit, how pixels must be prepared, what turns the
+network's output into a calibrated score, above which score a breast is called, and what is known
+about its figures. It is read without TensorFlow.
+"""
+
+import hashlib
+import json
+import math
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from model.errors import WeightsError
+
+MANIFEST_FILE = "manifest.json"
+NOT_FOR_DIAGNOSTIC_USE = "Research software, not for diagnostic use."
+
+Share = Annotated[float, Field(ge=0.0, le=1.0)]
+_SMALLEST = 1e-7
+
+
+class _Fact(BaseModel):
+    """A frozen part of a manifest; an unknown key is an error."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class RollUpRule(StrEnum):
+    """How scores of several images become one."""
+
+    MEAN = "mean"
+    MAX = "max"
+
+    def of(self, scores: list[float]) -> float:
+        """Combine scores in [0, 1].
+
+        Parameters
+        ----------
+        scores
+            At least one.
+
+        Returns
+        -------
+        score
+            Their mean or their largest, in [0, 1].
+        """
+        return max(scores) if self is RollUpRule.MAX else math.fsum(scores) / len(scores)
+
+
+class Interval(_Fact):
+    """A figure with the ends of its 95 % interval."""
+
+    value: float
+    low: float
+    high: float
+
+
+class Calibration(_Fact):
+    """Platt scaling: score = sigmoid(slope · logit + offset), fitted at one prevalence.
+
+    References
+    ----------
+    Platt, Probabilistic Outputs for Support Vector Machines, 1999; the shift to another prevalence:
+    Saerens et al., Neural Computation 14, 2002.
+    """
+
+    slope: float = Field(gt=0.0)
+    offset: float
+    prevalence: float = Field(gt=0.0, lt=1.0)
+    """Share of cancers among the images that the calibration was fitted on."""
+
+    def score(self, malignancy: float, *, prevalence: float | None = None) -> float:
+        """Turn the network's output into an AI malignancy score.
+
+        Parameters
+        ----------
+        malignancy
+            The softmax unit for cancer, in [0, 1].
+        prevalence
+            The site's own share of cancers, in (0, 1), where it is known: the score is then an
+            estimate of the probability of cancer there. Without it the score holds at the
+            prevalence of the calibration.
+
+        Returns
+        -------
+        score
+            In (0, 1), and rising with `malignancy` whatever the prevalence.
+        """
+        inside = min(max(malignancy, _SMALLEST), 1.0 - _SMALLEST)
+        log_odds = self.slope * _logit(inside) + self.offset
+        if prevalence is not None:
+            log_odds += _logit(prevalence) - _logit(self.prevalence)
+        return 1.0 / (1.0 + math.exp(-log_odds))
+
+    def at_prevalence(self, score: float, prevalence: float) -> float:
+        """Carry a score (or a threshold) from the calibration's prevalence to another.
+
+        Parameters
+        ----------
+        score
+            In (0, 1), at the calibration's prevalence.
+        prevalence
+            The other one, in (0, 1).
+
+        Returns
+        -------
+        score
+            In (0, 1), at the other prevalence.
+        """
+        inside = min(max(score, _SMALLEST), 1.0 - _SMALLEST)
+        log_odds = _logit(inside) + _logit(prevalence) - _logit(self.prevalence)
+        return 1.0 / (1.0 + math.exp(-log_odds))
+
+
+class OperatingPoint(_Fact):
+    """The threshold at or above which a breast is called, and what it was chosen for."""
+
+    threshold: Share
+    """On the calibrated score of a breast, at the calibration's prevalence."""
+    chosen_for: str
+    sensitivity: Share
+    """On the validation split, by breast."""
+    specificity: Share
+    """On the validation split, by breast."""
+
+
+class RollUp(_Fact):
+    """From views to a breast, from breasts to a study; chosen on the validation split."""
+
+    views_to_breast: RollUpRule
+    breasts_to_study: RollUpRule
+
+
+class RegionRule(_Fact):
+    """When a part of the heat map becomes a region in a report."""
+
+    score_at_least: Share
+    """A view below this calibrated score has no region."""
+    heat_map_at_least: Share
+    """Share of the heat map's largest value that a pixel of the region reaches."""
+    area_at_least: Share
+    """Share of the breast's area that a region covers at least."""
+    regions_at_most: int = Field(ge=1)
+
+
+class SplitFigures(_Fact):
+    """What was measured on one split; intervals by bootstrap over patients."""
+
+    patients: int
+    images: int
+    cancer_images: int
+    image_auc: Interval
+    breast_auc: Interval
+    patient_auc: Interval
+    image_sensitivity_at_90_specificity: Interval
+    breast_sensitivity: Interval
+    """At the operating point."""
+    breast_specificity: Interval
+    """At the operating point."""
+    image_brier: Interval
+    shortcut_auc: Interval
+    """Control: what nine global intensity statistics alone reach, by image."""
+
+
+class Figures(_Fact):
+    """Validation chose epoch, calibration and operating point; test was looked at once."""
+
+    validation: SplitFigures
+    test: SplitFigures
+
+
+class TrainingData(_Fact):
+    """One data set that the weights were trained on."""
+
+    name: str
+    licence: str
+    citation: str
+    patients: int
+    images: int
+
+
+class Manifest(_Fact):
+    """Everything that the node must know of a set of weights."""
+
+    name: str
+    version: str
+    weights_file: str
+    sha256: str = Field(pattern="^[0-9a-f]{64}$")
+    network: str
+    input_size_px: tuple[int, int]
+    """(height, width)."""
+    preprocess_version: str
+    classes: tuple[str, str]
+    """In the order of the softmax; the second is cancer."""
+    grad_cam_layer: str
+    calibration: Calibration
+    operating_point: OperatingPoint
+    roll_up: RollUp
+    region_rule: RegionRule
+    figures: Figures | None
+    """Absent only from weights that were never evaluated, such as those of tests."""
+    start_weights: str
+    training_data: tuple[TrainingData, ...]
+    licence: str
+    known_gaps: tuple[str, ...]
+    intended_use: str
+
+    @model_validator(mode="after")
+    def _weights_lie_beside(self) -> Self:
+        if Path(self.weights_file).name != self.weights_file:
+            raise ValueError("weights_file must be a file name without a folder")
+        if not self.weights_file.endswith(".weights.h5"):
+            raise ValueError("weights_file must be a Keras HDF5 file, *.weights.h5")
+        if min(self.input_size_px) < 32:
+            raise ValueError("input_size_px must be at least 32 by 32")
+        return self
+
+    def require_preprocessing(self, version: str) -> None:
+        """Refuse weights that were trained on images prepared in another way.
+
+        Parameters
+        ----------
+        version
+            `model.preprocess.PREPROCESS_VERSION` of this software.
+
+        Raises
+        ------
+        WeightsError
+            If the manifest names another one.
+        """
+        if self.preprocess_version != version:
+            raise WeightsError(
+                expected=f"weights made with preprocessing version {version}",
+                found=f"version {self.preprocess_version} in the manifest of {self.name}",
+                to_do="Use weights made for this version of the software, or train them again",
+            )
+
+    def to_json(self) -> str:
+        """Return the text of ``manifest.json``.
+
+        Returns
+        -------
+        text
+            Indented JSON that ends with a line feed.
+        """
+        return json.dumps(self.model_dump(mode="json"), indent=2, ensure_ascii=False) + "\n"
+
+
+def read_manifest(path: Path) -> Manifest:
+    """Read a manifest and check the weights beside it against its digest.
+
+    Parameters
+    ----------
+    path
+        The manifest, or the folder that holds ``manifest.json``.
+
+    Returns
+    -------
+    manifest
+        Its ``weights_file`` lies in the manifest's own folder and has the digest it names.
+
+    Raises
+    ------
+    WeightsError
+        If a file is missing, a field is missing or wrong, or the weights are not those described.
+    """
+    file = path / MANIFEST_FILE if path.is_dir() else path
+    try:
+        text = file.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise WeightsError(
+            expected=f"a readable {MANIFEST_FILE}",
+            found=f"{file}: {error}",
+            to_do="Set [model] weights to a folder that holds weights and their manifest",
+        ) from error
+    try:
+        manifest = Manifest.model_validate_json(text)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"]) or "the whole file"
+        raise WeightsError(
+            expected=f"a manifest whose every field is valid ({error.error_count()} wrong)",
+            found=f"{file}: {where}: {first['msg']}",
+            to_do="Export the weights again; a manifest is not edited by hand",
+        ) from error
+    _check_digest(file.parent / manifest.weights_file, manifest.sha256)
+    return manifest
+
+
+def sha256_of(path: Path) -> str:
+    """Digest of a file, in blocks.
+
+    Parameters
+    ----------
+    path
+        The file.
+
+    Returns
+    -------
+    sha256
+        64 lower-case hexadecimal digits.
+    """
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _check_digest(path: Path, expected: str) -> None:
+    """Raise unless the file is there and is the one that the manifest describes."""
+    try:
+        found = sha256_of(path)
+    except OSError as error:
+        raise WeightsError(
+            expected="the weights file that the manifest names",
+            found=f"{path}: {error}",
+            to_do="Keep weights and manifest together, or export them again",
+        ) from error
+    if found != expected:
+        raise WeightsError(
+            expected=f"weights with SHA-256 {expected}",
+            found=f"{path} with {found}",
+            to_do="The file is damaged or not the one described: restore it, or export again",
+        )
+
+
+def _logit(probability: float) -> float:
+    """Log odds."""
+    return math.log(probability / (1.0 - probability))

@@ -1,0 +1,69 @@
+"""Small seeded untrained networks, written as the shipped weights are: a file and its manifest."""
+
+from pathlib import Path
+
+import keras
+
+from model.manifest import (
+    MANIFEST_FILE,
+    NOT_FOR_DIAGNOSTIC_USE,
+    Calibration,
+    Manifest,
+    OperatingPoint,
+    RegionRule,
+    RollUp,
+    RollUpRule,
+    sha256_of,
+)
+from model.network import CLASSES, GRAD_CAM_LAYER, NETWORK_ID, build
+from model.preprocess import PREPROCESS_VERSION
+
+WEIGHTS_FILE = "untrained.weights.h5"
+
+
+def write_untrained_weights(
+    folder: Path,
+    *,
+    input_size_px: tuple[int, int] = (96, 72),
+    seed: int = 7,
+    threshold: float = 0.5,
+    region_score_at_least: float = 0.0,
+) -> Path:
+    """Write the real network with seeded random weights, and a manifest that fits it.
+
+    The scores mean nothing, but they are the same on every run, differ between images, and every
+    path through the model is the one that trained weights take. Returns `folder`.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    keras.utils.set_random_seed(seed)
+    build(input_size_px).save_weights(folder / WEIGHTS_FILE)
+    manifest = Manifest(
+        name="untrained",
+        version="0",
+        weights_file=WEIGHTS_FILE,
+        sha256=sha256_of(folder / WEIGHTS_FILE),
+        network=NETWORK_ID,
+        input_size_px=input_size_px,
+        preprocess_version=PREPROCESS_VERSION,
+        classes=CLASSES,
+        grad_cam_layer=GRAD_CAM_LAYER,
+        calibration=Calibration(slope=1.0, offset=0.0, prevalence=0.5),
+        operating_point=OperatingPoint(
+            threshold=threshold, chosen_for="a test", sensitivity=0.5, specificity=0.5
+        ),
+        roll_up=RollUp(views_to_breast=RollUpRule.MEAN, breasts_to_study=RollUpRule.MAX),
+        region_rule=RegionRule(
+            score_at_least=region_score_at_least,
+            heat_map_at_least=0.6,
+            area_at_least=0.0,
+            regions_at_most=2,
+        ),
+        figures=None,
+        start_weights="random, seeded",
+        training_data=(),
+        licence="MIT",
+        known_gaps=("untrained",),
+        intended_use=NOT_FOR_DIAGNOSTIC_USE,
+    )
+    (folder / MANIFEST_FILE).write_text(manifest.to_json(), encoding="utf-8")
+    return folder
