@@ -1,0 +1,322 @@
+"""The queue of durable work: the only file that knows the engine, DBOS.
+
+Two kinds of work are kept, each row beside the study log in the same database: the analysis of
+one revision of a study, and one try to deliver one revision to one destination. Work is put in
+within the caller's own transaction, so that a study is closed and its work queued together or
+not at all. A workflow's arguments are ids only; what it makes lives in the log and the store.
+
+What the engine would do by default, and why it is told otherwise:
+
+- its application version is a hash of the code, and work queued before an upgrade would wait for
+  ever: `WORKFLOW_VERSION` changes only when the steps of a workflow change;
+- every process is the executor ``local`` and would take up work that another still does: each
+  worker slot has a stable name of its own;
+- a workflow id that is taken is ignored without a word: the id holds the attempt, and queueing
+  an analysis twice under one attempt is an error here;
+- arguments are pickled: here they are JSON;
+- it polls once a second, talks about a paid service in its log, and gives up on work that was
+  interrupted too often: attempts are counted in the study log, where a person sees them.
+"""
+
+import contextlib
+import logging
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Protocol
+
+from sqlalchemy.orm import Session
+
+from node.errors import PermanentError
+
+if TYPE_CHECKING:
+    from dbos import DBOSClient, EnqueueOptions
+
+logger = logging.getLogger(__name__)
+
+WORKFLOW_VERSION = "1"
+"""Of the workflows' steps; work queued under another version is not taken up."""
+
+APPLICATION_NAME = "mammonode"
+ANALYSIS = "analysis"
+DELIVERY = "delivery"
+POLLING_INTERVAL_S = 0.1
+"""How often a worker looks for new work; a part of the time to result, so it is short."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AnalysisWork:
+    """One attempt to analyse one revision of a study."""
+
+    study_instance_uid: str
+    revision: int
+    attempt: int
+
+    @property
+    def workflow_id(self) -> str:
+        """Unique for ever: the engine takes an id once."""
+        return f"{ANALYSIS}/{self.study_instance_uid}/{self.revision}/{self.attempt}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeliveryWork:
+    """One try to send the results of one revision to one destination."""
+
+    study_instance_uid: str
+    revision: int
+    destination: str
+    attempt: int
+
+    @property
+    def workflow_id(self) -> str:
+        """Unique for ever: the engine takes an id once."""
+        return (
+            f"{DELIVERY}/{self.study_instance_uid}/{self.revision}"
+            f"/{self.destination}/{self.attempt}"
+        )
+
+
+Work = AnalysisWork | DeliveryWork
+
+
+class Checkpoint(Protocol):
+    """Runs one step of a workflow, or gives back what it returned when it ran before a crash."""
+
+    def __call__(self, name: str, step: Callable[[], str], /) -> str:
+        """Run `step` under `name`; its result is durable when this returns."""
+
+
+class Handlers(Protocol):
+    """What a worker does with its work.
+
+    Neither raises: a failure is written into the study log, where it decides what comes next.
+    Both may be called again for the same work, after a crash.
+    """
+
+    def analyse(self, work: AnalysisWork, checkpoint: Checkpoint) -> None:
+        """Take one revision from its instances to stored results."""
+
+    def deliver(self, work: DeliveryWork) -> None:
+        """Try once to send one revision to one destination."""
+
+
+class WorkQueue:
+    """Durable work beside the study log.
+
+    Parameters
+    ----------
+    url
+        SQLAlchemy URL of the database of the study log, with the password if there is one.
+    """
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+
+    def migrate(self) -> None:
+        """Create or bring up to date the engine's tables; before any role starts."""
+        from dbos import DBOS
+
+        _keep_engine_quiet()
+        DBOS.migrate(self._url)
+        # Queues that are known when a worker starts are polled from its first moment on.
+        self._client.register_queue(
+            ANALYSIS, worker_concurrency=1, polling_interval_sec=POLLING_INTERVAL_S
+        )
+        # One try at a time to each destination; destinations do not wait for each other.
+        self._client.register_queue(
+            DELIVERY, partition_concurrency=1, polling_interval_sec=POLLING_INTERVAL_S
+        )
+
+    def enqueue_analysis(
+        self,
+        session: Session,
+        *,
+        study_instance_uid: str,
+        revision: int,
+        attempt: int,
+        delay_s: float = 0,
+    ) -> None:
+        """Queue one attempt to analyse a revision, within the session's transaction.
+
+        Parameters
+        ----------
+        session
+            Of the same database; the caller commits or rolls back.
+        study_instance_uid
+            Study Instance UID (0020,000D).
+        revision
+            Number of the revision, from 1.
+        attempt
+            From 1, one more each time; never used before for this revision.
+        delay_s
+            Seconds before a worker may take it.
+
+        Raises
+        ------
+        PermanentError
+            If that attempt was queued before: the engine would ignore it silently.
+        """
+        from dbos import error as engine_error
+
+        work = AnalysisWork(
+            study_instance_uid=study_instance_uid, revision=revision, attempt=attempt
+        )
+        options: EnqueueOptions = {
+            "workflow_name": ANALYSIS,
+            "queue_name": ANALYSIS,
+            "workflow_id": work.workflow_id,
+            "workflow_id_reuse_policy": "reject",
+            "app_version": WORKFLOW_VERSION,
+        }
+        if delay_s > 0:
+            options["delay_seconds"] = delay_s
+        try:
+            self._client.enqueue_in_transaction(session, options, **asdict(work))
+        except engine_error.DBOSWorkflowIDInUseError as error:
+            raise PermanentError(
+                reason=f"Expected an attempt that was never queued, found {work.workflow_id}"
+            ) from error
+
+    def enqueue_delivery(
+        self,
+        session: Session,
+        *,
+        study_instance_uid: str,
+        revision: int,
+        destination: str,
+        attempt: int,
+    ) -> None:
+        """Queue one try to deliver a revision, within the session's transaction.
+
+        Queueing the same try again does nothing, so the clock may ask for all that is due.
+
+        Parameters
+        ----------
+        session
+            Of the same database; the caller commits or rolls back.
+        study_instance_uid
+            Study Instance UID (0020,000D).
+        revision
+            Number of the revision, from 1.
+        destination
+            Its name in the settings.
+        attempt
+            From 1, one more with each try.
+        """
+        work = DeliveryWork(
+            study_instance_uid=study_instance_uid,
+            revision=revision,
+            destination=destination,
+            attempt=attempt,
+        )
+        options: EnqueueOptions = {
+            "workflow_name": DELIVERY,
+            "queue_name": DELIVERY,
+            "workflow_id": work.workflow_id,
+            "queue_partition_key": destination,
+            "app_version": WORKFLOW_VERSION,
+        }
+        self._client.enqueue_in_transaction(session, options, **asdict(work))
+
+    def held_by(self, worker_slot: str) -> tuple[Work, ...]:
+        """List the work that a worker slot has taken and not ended."""
+        rows = self._client.list_workflows(
+            executor_id=worker_slot, status="PENDING", load_output=False
+        )
+        return tuple(_work_from(row.name, row.input) for row in rows)
+
+    def cancel(self, work: Work) -> None:
+        """End work that was given anew under another attempt; a finished one stays as it is."""
+        self._client.cancel_workflow(work.workflow_id)
+
+    @contextlib.contextmanager
+    def running(
+        self, worker_slot: str, handlers: Handlers, *, stop_timeout_s: int = 20
+    ) -> Iterator[None]:
+        """Take work and do it, in threads, until the context ends.
+
+        One engine runs in a process. What the slot had under way when it died is taken up first,
+        from its last finished step.
+
+        Parameters
+        ----------
+        worker_slot
+            Stable name of this place for a worker; no two running processes share one.
+        handlers
+            What to do with the work.
+        stop_timeout_s
+            How long to wait at the end for work under way; what is left then is resumed by the
+            next process of this slot.
+        """
+        from dbos import DBOS, DBOSPortableJSONSerializer, StepOptions
+
+        _keep_engine_quiet()
+        DBOS(
+            config={
+                "name": APPLICATION_NAME,
+                "system_database_url": self._url,
+                "application_version": WORKFLOW_VERSION,
+                "executor_id": worker_slot,
+                "serializer": DBOSPortableJSONSerializer(),
+                "run_migrations": False,
+                "log_level": "WARNING",
+            }
+        )
+
+        def checkpoint(name: str, step: Callable[[], str], /) -> str:
+            options: StepOptions = {"name": name}
+            return DBOS.run_step(options, step)
+
+        @DBOS.workflow(name=ANALYSIS, max_recovery_attempts=None)
+        def analysis(**ids: Any) -> None:
+            handlers.analyse(AnalysisWork(**ids), checkpoint)
+
+        @DBOS.workflow(name=DELIVERY, max_recovery_attempts=None)
+        def delivery(**ids: Any) -> None:
+            handlers.deliver(DeliveryWork(**ids))
+
+        try:
+            DBOS.listen_queues([ANALYSIS, DELIVERY])
+            DBOS.launch()
+            yield
+        finally:
+            DBOS.destroy(destroy_registry=True, workflow_completion_timeout_sec=stop_timeout_s)
+
+    def close(self) -> None:
+        """Give the database connections back."""
+        if "_client" in self.__dict__:
+            self._client.destroy()
+            del self.__dict__["_client"]
+
+    @cached_property
+    def _client(self) -> "DBOSClient":
+        """The engine without workflows; imported late, since a receiver must listen at once."""
+        from dbos import DBOSClient, DBOSPortableJSONSerializer
+
+        _keep_engine_quiet()
+        return DBOSClient(
+            system_database_url=self._url,
+            serializer=DBOSPortableJSONSerializer(),
+            application_name=APPLICATION_NAME,
+            lazy=True,
+        )
+
+
+_quiet_lock = threading.Lock()
+
+
+def _keep_engine_quiet() -> None:
+    """Let the engine log warnings through the node's own handlers, and nothing else."""
+    with _quiet_lock:
+        engine_logger = logging.getLogger("dbos")
+        engine_logger.setLevel(logging.WARNING)
+        if not engine_logger.handlers:
+            # It adds a handler of its own to a logger that has none.
+            engine_logger.addHandler(logging.NullHandler())
+
+
+def _work_from(name: str, stored: Any) -> Work:
+    """Rebuild work from the arguments that the engine kept."""
+    ids = stored["kwargs"]
+    return AnalysisWork(**ids) if name == ANALYSIS else DeliveryWork(**ids)

@@ -1,0 +1,228 @@
+"""The queue of durable work, with the real engine on a real SQLite file."""
+
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from textwrap import dedent
+
+import pytest
+import sqlalchemy as sa
+from sqlalchemy.orm import Session
+
+from node.errors import PermanentError
+from node.work_queue import AnalysisWork, Checkpoint, DeliveryWork, WorkQueue
+
+STUDY = "1.2.3"
+
+
+@pytest.fixture
+def url(tmp_path: Path) -> str:
+    return f"sqlite:///{tmp_path / 'log.sqlite'}"
+
+
+@pytest.fixture
+def queue(url: str) -> Iterator[WorkQueue]:
+    queue = WorkQueue(url)
+    queue.migrate()
+    yield queue
+    queue.close()
+
+
+@pytest.fixture
+def engine(url: str) -> Iterator[sa.Engine]:
+    engine = sa.create_engine(url)
+    yield engine
+    engine.dispose()
+
+
+class RecordingHandlers:
+    """Remembers what it was given; an event tells when the expected number has come."""
+
+    def __init__(self, expected: int) -> None:
+        self.done: list[AnalysisWork | DeliveryWork] = []
+        self.all_done = threading.Event()
+        self._expected = expected
+
+    def analyse(self, work: AnalysisWork, checkpoint: Checkpoint) -> None:
+        self._record(work)
+
+    def deliver(self, work: DeliveryWork) -> None:
+        self._record(work)
+
+    def _record(self, work: AnalysisWork | DeliveryWork) -> None:
+        self.done.append(work)
+        if len(self.done) >= self._expected:
+            self.all_done.set()
+
+
+def analysis(attempt: int = 1) -> AnalysisWork:
+    return AnalysisWork(study_instance_uid=STUDY, revision=1, attempt=attempt)
+
+
+def test_work_queued_in_a_committed_transaction_is_done(
+    queue: WorkQueue, engine: sa.Engine
+) -> None:
+    with Session(engine) as session, session.begin():
+        queue.enqueue_analysis(session, study_instance_uid=STUDY, revision=1, attempt=1)
+        queue.enqueue_delivery(
+            session, study_instance_uid=STUDY, revision=1, destination="pacs", attempt=1
+        )
+    handlers = RecordingHandlers(expected=2)
+
+    with queue.running("worker-1", handlers, stop_timeout_s=0):
+        is_done = handlers.all_done.wait(20)
+
+    assert is_done
+    assert set(handlers.done) == {
+        analysis(),
+        DeliveryWork(study_instance_uid=STUDY, revision=1, destination="pacs", attempt=1),
+    }
+
+
+def test_work_queued_in_a_transaction_that_is_rolled_back_is_never_done(
+    queue: WorkQueue, engine: sa.Engine
+) -> None:
+    with Session(engine) as session:
+        queue.enqueue_analysis(session, study_instance_uid=STUDY, revision=1, attempt=1)
+        session.rollback()
+    with Session(engine) as session, session.begin():
+        queue.enqueue_analysis(session, study_instance_uid=STUDY, revision=1, attempt=2)
+    handlers = RecordingHandlers(expected=1)
+
+    with queue.running("worker-1", handlers, stop_timeout_s=0):
+        handlers.all_done.wait(20)
+
+    assert handlers.done == [analysis(attempt=2)]
+
+
+def test_an_attempt_that_was_queued_before_is_an_error(queue: WorkQueue, engine: sa.Engine) -> None:
+    with Session(engine) as session, session.begin():
+        queue.enqueue_analysis(session, study_instance_uid=STUDY, revision=1, attempt=1)
+
+    with Session(engine) as session, pytest.raises(PermanentError, match="never queued"):
+        queue.enqueue_analysis(session, study_instance_uid=STUDY, revision=1, attempt=1)
+
+
+def test_a_delivery_may_be_asked_for_again_and_is_tried_once(
+    queue: WorkQueue, engine: sa.Engine
+) -> None:
+    for destination in ("pacs", "pacs", "archive"):
+        with Session(engine) as session, session.begin():
+            queue.enqueue_delivery(
+                session, study_instance_uid=STUDY, revision=1, destination=destination, attempt=1
+            )
+    handlers = RecordingHandlers(expected=2)
+
+    with queue.running("worker-1", handlers, stop_timeout_s=0):
+        handlers.all_done.wait(20)
+
+    tried = [work.destination for work in handlers.done if isinstance(work, DeliveryWork)]
+    assert sorted(tried) == ["archive", "pacs"]
+
+
+def test_a_destination_that_hangs_delays_no_other(queue: WorkQueue, engine: sa.Engine) -> None:
+    with Session(engine) as session, session.begin():
+        for attempt in (1, 2):
+            queue.enqueue_delivery(
+                session, study_instance_uid=STUDY, revision=1, destination="slow", attempt=attempt
+            )
+        queue.enqueue_delivery(
+            session, study_instance_uid=STUDY, revision=1, destination="quick", attempt=1
+        )
+    slow_may_end = threading.Event()
+    quick_done = threading.Event()
+    slow_tries: list[int] = []
+    slow_done = threading.Event()
+
+    class Handlers(RecordingHandlers):
+        def deliver(self, work: DeliveryWork) -> None:
+            if work.destination == "quick":
+                quick_done.set()
+                return
+            slow_tries.append(work.attempt)
+            slow_may_end.wait(20)
+            if work.attempt == 2:
+                slow_done.set()
+
+    with queue.running("worker-1", Handlers(expected=0), stop_timeout_s=0):
+        is_quick_done = quick_done.wait(20)
+        tries_meanwhile = list(slow_tries)
+        slow_may_end.set()
+        is_slow_done = slow_done.wait(20)
+
+    assert is_quick_done
+    assert is_slow_done
+    assert tries_meanwhile == [1], "one destination is sent to by one try at a time"
+
+
+def test_what_a_killed_worker_had_under_way_is_resumed_from_its_last_finished_step(
+    queue: WorkQueue, engine: sa.Engine, url: str, tmp_path: Path
+) -> None:
+    with Session(engine) as session, session.begin():
+        queue.enqueue_analysis(session, study_instance_uid=STUDY, revision=1, attempt=1)
+    steps = tmp_path / "steps.txt"
+    script = dedent(
+        f"""
+        import os, pathlib, signal, threading
+        from node.work_queue import WorkQueue
+        steps = pathlib.Path({str(steps)!r})
+        def note(line):
+            with steps.open("a") as file:
+                file.write(line + "\\n")
+        class Handlers:
+            def analyse(self, work, checkpoint):
+                def first():
+                    note("first")
+                    return "done"
+                def second():
+                    if "second" not in steps.read_text():
+                        note("second")
+                        os.kill(os.getpid(), signal.SIGKILL)
+                    note("second again")
+                    return "done"
+                checkpoint("first", first)
+                checkpoint("second", second)
+                ended.set()
+            def deliver(self, work):
+                pass
+        ended = threading.Event()
+        with WorkQueue({url!r}).running("worker-1", Handlers(), stop_timeout_s=0):
+            assert ended.wait(20)
+        """
+    )
+
+    killed = subprocess.run([sys.executable, "-c", script], timeout=60, check=False)
+    held = queue.held_by("worker-1")
+    resumed = subprocess.run([sys.executable, "-c", script], timeout=60, check=False)
+
+    assert killed.returncode == -9
+    assert held == (analysis(),)
+    assert resumed.returncode == 0
+    assert steps.read_text().splitlines() == ["first", "second", "second again"]
+
+
+def test_work_that_was_given_anew_is_not_taken_up_under_its_old_attempt(
+    queue: WorkQueue, engine: sa.Engine
+) -> None:
+    with Session(engine) as session, session.begin():
+        queue.enqueue_analysis(session, study_instance_uid=STUDY, revision=1, attempt=1)
+        queue.enqueue_analysis(session, study_instance_uid=STUDY, revision=1, attempt=2)
+    queue.cancel(analysis(attempt=1))
+    handlers = RecordingHandlers(expected=1)
+
+    with queue.running("worker-1", handlers, stop_timeout_s=0):
+        handlers.all_done.wait(20)
+
+    assert handlers.done == [analysis(attempt=2)]
+
+
+def test_no_argument_is_stored_as_a_pickle(queue: WorkQueue, engine: sa.Engine) -> None:
+    with Session(engine) as session, session.begin():
+        queue.enqueue_analysis(session, study_instance_uid=STUDY, revision=1, attempt=1)
+
+    with engine.connect() as connection:
+        stored = connection.execute(sa.text("SELECT inputs FROM workflow_input")).scalar_one()
+
+    assert '"study_instance_uid":"1.2.3"' in stored
