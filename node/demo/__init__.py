@@ -1,0 +1,5 @@
+"""The node beside a small PACS of its own: two real studies in, their results out and back.
+
+``films`` puts the eight films together as studies, ``pacs`` is the other side of the associations,
+``show`` is what the person sees, and ``run`` starts, sends, waits and stops.
+"""

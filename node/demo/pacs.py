@@ -1,0 +1,131 @@
+"""A small PACS: files every object that it is sent, as it came."""
+
+import threading
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from io import BytesIO
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from pydicom import dcmread
+from pydicom.dataset import Dataset
+from pynetdicom import AE, AllStoragePresentationContexts, evt
+from pynetdicom.sop_class import Verification
+
+from node.result_kinds import ResultKind
+
+AE_TITLE = "DEMO_PACS"
+
+_KIND_BY_TITLE: Mapping[str, ResultKind] = {
+    "126001": ResultKind.SCORE_REPORT,
+    "126000": ResultKind.MEASUREMENT_REPORT,
+}
+"""Code value (scheme DCM) of a report's title, PS3.16 CID 7021."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Filed:
+    """One object that the PACS was sent.
+
+    Attributes
+    ----------
+    kind
+        What its SOP class and title say it is; None if it is no result of ours.
+    laterality, view_position
+        As it says; empty in a report.
+    path
+        Where it lies.
+    filed_at_s
+        By the monotonic clock, in seconds.
+    """
+
+    study_instance_uid: str
+    sop_instance_uid: str
+    kind: ResultKind | None
+    laterality: str
+    view_position: str
+    path: Path
+    filed_at_s: float
+
+
+class FilingPacs:
+    """Storage and Verification SCP on a free loopback port, in this process.
+
+    Parameters
+    ----------
+    folder
+        Where the objects are filed.
+    folder_names
+        Folder of each study by its Study Instance UID; another study's folder is its UID.
+    """
+
+    def __init__(self, folder: Path, folder_names: Mapping[str, str]) -> None:
+        self._folder = folder
+        self._folder_names = folder_names
+        self._lock = threading.Lock()
+        self._filed: dict[str, Filed] = {}
+        ae = AE(ae_title=AE_TITLE)
+        ae.require_called_aet = True
+        ae.supported_contexts = AllStoragePresentationContexts
+        ae.add_supported_context(Verification)
+        self._server = ae.start_server(
+            ("127.0.0.1", 0), block=False, evt_handlers=[(evt.EVT_C_STORE, self._file)]
+        )
+
+    @property
+    def port(self) -> int:
+        """TCP port that it listens at."""
+        return int(self._server.server_address[1])
+
+    @property
+    def filed(self) -> tuple[Filed, ...]:
+        """Every object so far, in the order that they came."""
+        with self._lock:
+            return tuple(self._filed.values())
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._server.shutdown()
+
+    def _file(self, event: Any) -> int:
+        """Write the object byte for byte as it came, PS3.4 B.2.3 status 0x0000."""
+        encoded: bytes = event.encoded_dataset()
+        ds = dcmread(BytesIO(encoded), stop_before_pixels=True)
+        study_instance_uid = str(ds.StudyInstanceUID)
+        kind = _kind(ds)
+        side, view = str(ds.get("ImageLaterality", "")), str(ds.get("ViewPosition", ""))
+        folder = self._folder / self._folder_names.get(study_instance_uid, study_instance_uid)
+        folder.mkdir(parents=True, exist_ok=True)
+        name = "_".join(part for part in (kind or str(ds.Modality), side, view) if part)
+        with self._lock:
+            known = self._filed.get(str(ds.SOPInstanceUID))
+            path = known.path if known else folder / f"{name}.dcm"
+            if known is None and path.exists():
+                path = folder / f"{name}_{ds.SOPInstanceUID}.dcm"
+            path.write_bytes(encoded)
+            self._filed[str(ds.SOPInstanceUID)] = Filed(
+                study_instance_uid=study_instance_uid,
+                sop_instance_uid=str(ds.SOPInstanceUID),
+                kind=kind,
+                laterality=side,
+                view_position=view,
+                path=path,
+                filed_at_s=time.monotonic(),
+            )
+        return 0x0000
+
+
+def _kind(ds: Dataset) -> ResultKind | None:
+    """Tell a result's kind from its Modality and, in a report, from its title."""
+    if ds.get("Modality") == "SR":
+        return _KIND_BY_TITLE.get(str(ds.ConceptNameCodeSequence[0].CodeValue))
+    return ResultKind.HEAT_MAP if "Rows" in ds else None

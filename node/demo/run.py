@@ -1,0 +1,283 @@
+"""Starts the node and a PACS, sends two studies, waits for what comes back, and stops it all."""
+
+import contextlib
+import json
+import logging
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+from PIL import Image
+from pydicom import dcmread
+from pynetdicom import AE
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from model.views import STANDARD_VIEWS
+from node.demo import pacs
+from node.demo.films import FilmStudy, find_films, regroup
+from node.demo.outcome import ENDED, Outcome, read_outcome
+from node.demo.pacs import Filed, FilingPacs
+from node.demo.show import Row, introduce, make_console, show_table
+from node.errors import PermanentError
+from node.result_kinds import ResultKind
+from node.settings import Settings
+from node.settings_loading import load_settings
+from node.study_log.database import Database
+
+logger = logging.getLogger(__name__)
+
+DEADLINE_S = 170.0
+"""After so long the demo gives up. Most of the usual time is TensorFlow's start."""
+STOP_S = 30.0
+"""How long the node may take to stop before it is killed."""
+POLL_S = 0.1
+SENDER_AE_TITLE = "DEMO_MODALITY"
+VIEW_SET_QUIET_S = 1.0
+"""Shorter than a hospital would have it: the sender is known to be done."""
+
+_MARKER = ".mammonode-demo"
+"""Marks a folder as one that a demo made, and a demo may empty."""
+_OWN_NAMES = ("films", "node", "pacs", "node.toml", "node.log", "heat_map.png")
+
+
+def run_demo(out: Path, *, weights: str = "") -> bool:
+    """Send two real studies through a real node and show what comes back.
+
+    Parameters
+    ----------
+    out
+        Folder for the films as sent, the node's data and log, and what the PACS filed. What an
+        earlier demo left there is removed.
+    weights
+        As in ``[model] weights``; empty: the shipped ones.
+
+    Returns
+    -------
+    is_complete
+        Whether both studies came back whole: a score report, four heat maps, and every other
+        object that the node's log says was made.
+
+    Raises
+    ------
+    PermanentError
+        If the films are not installed, `out` holds something else, or the node does not start.
+    """
+    console = make_console()
+    deadline_s = time.monotonic() + DEADLINE_S
+    paths = find_films()
+    _make_way(out)
+    studies = regroup(paths, out / "films")
+    introduce(console, studies)
+    folder_names = {study.study_instance_uid: study.number for study in studies}
+    with FilingPacs(out / "pacs", folder_names) as archive:
+        settings_file = _write_settings(out, pacs_port=archive.port, weights=weights)
+        settings = load_settings(settings_file, environment={})
+        with _running_node(settings_file, settings, out / "node.log", deadline_s) as port:
+            rows = _send_and_wait(console, studies, archive, settings, port, deadline_s)
+    show_table(console, rows, out)
+    picture = _write_picture(rows, out / "heat_map.png")
+    if picture is not None:
+        console.print(f"A heat map to look at: {picture}", highlight=False, soft_wrap=True)
+    is_complete = True
+    for row in rows:
+        if not row.outcome.is_complete(row.filed):
+            is_complete = False
+            state = row.outcome.state.value if row.outcome.state else "never received"
+            console.print(
+                f"{row.study.number} did not come back whole: {state}. {row.outcome.reason} "
+                f"The node's log: {out / 'node.log'}",
+                highlight=False,
+                soft_wrap=True,
+            )
+    return is_complete
+
+
+def _make_way(out: Path) -> None:
+    """Empty what an earlier demo left in `out`, and touch nothing else."""
+    out.mkdir(parents=True, exist_ok=True)
+    if any(out.iterdir()) and not (out / _MARKER).exists():
+        raise PermanentError(
+            reason=f"{out} is not empty and no demo made it; name another folder with --out"
+        )
+    (out / _MARKER).touch()
+    for name in _OWN_NAMES:
+        path = out / name
+        if path.is_dir():
+            shutil.rmtree(path)
+        else:
+            path.unlink(missing_ok=True)
+
+
+def _write_settings(out: Path, *, pacs_port: int, weights: str) -> Path:
+    """Write the settings of the demo's node; JSON strings are TOML strings too."""
+    path = out / "node.toml"
+    path.write_text(
+        f"""\
+data_dir = {json.dumps(str((out / "node").absolute()))}
+
+[receive]
+port = 0
+low_watermark_bytes = {64 * 1024**2}
+
+[study]
+view_set_quiet_s = {VIEW_SET_QUIET_S}
+
+[model]
+weights = {json.dumps(weights and str(Path(weights).absolute()))}
+
+[[destinations]]
+name = "demo-pacs"
+ae_title = {json.dumps(pacs.AE_TITLE)}
+host = "127.0.0.1"
+port = {pacs_port}
+profile = "ohif"
+""",
+        encoding="utf-8",
+    )
+    return path
+
+
+@contextlib.contextmanager
+def _running_node(
+    settings_file: Path, settings: Settings, log_file: Path, deadline_s: float
+) -> Iterator[int]:
+    """Run ``mammonode serve`` as a process of its own; give the port that it listens at."""
+    # The demo's settings are the file's alone.
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("MAMMONODE_")}
+    command = [sys.executable, "-m", "node", "serve", "--config", str(settings_file)]
+    with log_file.open("wb") as log:
+        process = subprocess.Popen(
+            command, env=environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log
+        )
+    try:
+        yield _wait_for_port(process, settings, log_file, deadline_s)
+    finally:
+        process.send_signal(signal.SIGTERM)
+        try:
+            process.wait(timeout=STOP_S)
+        except subprocess.TimeoutExpired:
+            # Its roles end by themselves when it is gone.
+            logger.warning("Node killed", extra={"event": "demo_node_killed", "after_s": STOP_S})
+            process.kill()
+            process.wait()
+
+
+def _wait_for_port(
+    process: "subprocess.Popen[bytes]", settings: Settings, log_file: Path, deadline_s: float
+) -> int:
+    """Wait until the node says where it listens."""
+    while time.monotonic() < deadline_s:
+        if process.poll() is not None:
+            raise PermanentError(
+                reason=f"The node ended at its start with status {process.returncode}: "
+                f"{_last_line(log_file)}"
+            )
+        port = read_port(settings)
+        if port is not None:
+            return port
+        time.sleep(POLL_S)
+    raise PermanentError(reason=f"The node did not start to listen; its log: {log_file}")
+
+
+def _last_line(path: Path) -> str:
+    """Give the last line of a log."""
+    lines = path.read_text(encoding="utf-8", errors="replace").strip().splitlines()
+    return lines[-1] if lines else "its log is empty"
+
+
+def _send_and_wait(
+    console: Console,
+    studies: Sequence[FilmStudy],
+    archive: FilingPacs,
+    settings: Settings,
+    port: int,
+    deadline_s: float,
+) -> list[Row]:
+    """Send all, then follow the log and the PACS until everything ended or time is up."""
+    progress = Progress(
+        TextColumn("{task.description:<24}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        console=console,
+    )
+    database = Database(settings)
+    sent_at_s: dict[str, float] = {}
+    outcomes: dict[str, Outcome] = {}
+    with progress:
+        sending = progress.add_task("Films sent", total=sum(len(s.films) for s in studies))
+        analysing = progress.add_task("Studies analysed", total=len(studies))
+        receiving = progress.add_task("Objects received back", total=None)
+        for study in studies:
+            _send(study, port, lambda: progress.advance(sending))
+            sent_at_s[study.study_instance_uid] = time.monotonic()
+        while time.monotonic() < deadline_s:
+            for uid in sent_at_s:
+                outcomes[uid] = read_outcome(database, uid)
+            ended = sum(outcome.state in ENDED for outcome in outcomes.values())
+            made = sum(len(outcome.result_uids) for outcome in outcomes.values())
+            progress.update(analysing, completed=ended)
+            is_all_made = ended == len(studies)
+            total = made if is_all_made else None
+            progress.update(receiving, completed=len(archive.filed), total=total)
+            if all(outcome.has_ended for outcome in outcomes.values()):
+                break
+            time.sleep(POLL_S)
+    database.close()
+    return [
+        _row(study, outcomes[study.study_instance_uid], archive.filed, sent_at_s)
+        for study in studies
+    ]
+
+
+def _row(
+    study: FilmStudy, outcome: Outcome, filed: Sequence[Filed], sent_at_s: dict[str, float]
+) -> Row:
+    """Put together what is known of one study."""
+    uid = study.study_instance_uid
+    own = tuple(item for item in filed if item.study_instance_uid == uid)
+    last_s = max((item.filed_at_s for item in own), default=None)
+    seconds = None if last_s is None else last_s - sent_at_s[uid]
+    return Row(study=study, outcome=outcome, filed=own, seconds=seconds)
+
+
+def _send(study: FilmStudy, port: int, on_sent: Callable[[], None]) -> None:
+    """Send one study over one association, as a modality does."""
+    ae = AE(ae_title=SENDER_AE_TITLE)
+    for film in study.films:
+        meta = dcmread(film.path, stop_before_pixels=True).file_meta
+        ae.add_requested_context(meta.MediaStorageSOPClassUID, meta.TransferSyntaxUID)
+    association = ae.associate("127.0.0.1", port, ae_title="MAMMONODE")
+    if not association.is_established:
+        raise PermanentError(reason="The node accepted no association; its log says why")
+    try:
+        for film in study.films:
+            status = association.send_c_store(film.path).get("Status")
+            if status != 0x0000:
+                answer = "no answer" if status is None else f"status 0x{status:04X}"
+                raise PermanentError(reason=f"The node took no {film.path.name}: {answer}")
+            on_sent()
+    finally:
+        association.release()
+
+
+def _write_picture(rows: Sequence[Row], path: Path) -> Path | None:
+    """Write the heat map of the view with the highest score as a PNG; None if none came."""
+    candidates = [
+        (row.outcome.view_scores.get(view, -1.0), item.path)
+        for row in rows
+        for item in row.filed
+        for view in STANDARD_VIEWS
+        if item.kind is ResultKind.HEAT_MAP and (item.laterality, item.view_position) == view
+    ]
+    if not candidates:
+        return None
+    _, best = max(candidates)
+    Image.fromarray(dcmread(best).pixel_array).save(path)
+    return path

