@@ -17,7 +17,17 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import JSON, DateTime, ForeignKey, Index, String, TypeDecorator, UniqueConstraint
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    DateTime,
+    ForeignKey,
+    Index,
+    MetaData,
+    String,
+    TypeDecorator,
+    UniqueConstraint,
+)
 from sqlalchemy.engine import Dialect
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 
@@ -27,8 +37,8 @@ class StudyState(StrEnum):
 
     RECEIVING (ours): instances still arrive. SCHEDULED: closed, waiting for a worker. IN PROGRESS:
     a worker has it. COMPLETED: its results are in the store. FAILED (ours): the analysis ended in
-    an error, with a reason. SKIPPED (ours): no image could be analysed; a report says so.
-    CANCELED: taken out by a person.
+    an error, with a reason. SKIPPED (ours): no image could be analysed; a report says so, or no
+    image came at all, and then there is no revision and no report. CANCELED: taken out by a person.
     """
 
     RECEIVING = "RECEIVING"
@@ -38,6 +48,18 @@ class StudyState(StrEnum):
     FAILED = "FAILED"
     SKIPPED = "SKIPPED"
     CANCELED = "CANCELED"
+
+
+class InstanceKind(StrEnum):
+    """What an instance means to its study. Only images count towards its completeness.
+
+    IMAGE: has Rows (0028,0010), be it analysable or not. NON_IMAGE: a report, a presentation state
+    and the like. OWN_RESULT: written by this node and sent back to it by an archive.
+    """
+
+    IMAGE = "image"
+    NON_IMAGE = "not an image"
+    OWN_RESULT = "own result"
 
 
 class CloseReason(StrEnum):
@@ -100,6 +122,15 @@ class Base(DeclarativeBase):
         dict[str, Any]: JSON,
         str: String,
     }
+    # Constraints with names: a later migration can speak of them, on SQLite too.
+    metadata = MetaData(
+        naming_convention={
+            "ix": "ix_%(column_0_label)s",
+            "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+            "fk": "fk_%(table_name)s_%(column_0_name)s",
+            "pk": "pk_%(table_name)s",
+        }
+    )
 
 
 class Study(Base):
@@ -147,6 +178,8 @@ class Instance(Base):
     sop_class_uid: Mapped[str] = mapped_column(String(64))
     series_instance_uid: Mapped[str] = mapped_column(String(64))
     transfer_syntax_uid: Mapped[str] = mapped_column(String(64))
+    kind: Mapped[str]
+    """An `InstanceKind`: only images become part of a revision."""
     modality: Mapped[str]
     laterality: Mapped[str | None]
     view_position: Mapped[str | None]
@@ -155,7 +188,7 @@ class Instance(Base):
     triage_detail: Mapped[str]
     path: Mapped[str]
     """Relative to the data folder, with forward slashes."""
-    size_bytes: Mapped[int]
+    size_bytes: Mapped[int] = mapped_column(BigInteger)
     dataset_sha256: Mapped[str] = mapped_column(String(64))
     calling_ae_title: Mapped[str]
     received_at: Mapped[datetime]
@@ -174,7 +207,7 @@ class Conflict(Base):
     instance_id: Mapped[int] = mapped_column(ForeignKey("instance.id"))
     state: Mapped[str] = mapped_column(index=True)
     path: Mapped[str]
-    size_bytes: Mapped[int]
+    size_bytes: Mapped[int] = mapped_column(BigInteger)
     dataset_sha256: Mapped[str] = mapped_column(String(64))
     differing_keywords: Mapped[str]
     """Keywords of the attributes that differ, joined by commas; never their values."""
@@ -255,7 +288,7 @@ class Result(Base):
     series_instance_uid: Mapped[str] = mapped_column(String(64))
     source_sop_instance_uid: Mapped[str | None] = mapped_column(String(64))
     path: Mapped[str]
-    size_bytes: Mapped[int]
+    size_bytes: Mapped[int] = mapped_column(BigInteger)
     created_at: Mapped[datetime]
 
     revision: Mapped[Revision] = relationship(back_populates="results")

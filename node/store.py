@@ -1,0 +1,215 @@
+"""Composite instances on disk: what is kept here survives a power cut.
+
+::
+
+    data_dir/
+    ├── lock                                        held by the one node that owns the folder
+    ├── incoming/                                   being received; emptied at start
+    └── studies/<Study Instance UID>/
+        ├── instances/<SOP Instance UID>.<hash>.dcm   acknowledged, as it came
+        ├── conflicts/<SOP Instance UID>.<hash>.dcm   another data set under a UID that is taken
+        └── results/<revision>/<SOP Instance UID>.dcm
+
+The hash (first digits of the data set's SHA-256) is in the name so that no file is ever written
+over by another data set, whoever comes first. The study log knows the place of every file; a file
+that it does not know was never acknowledged.
+"""
+
+import fcntl
+import os
+import re
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path, PurePosixPath
+
+from node.errors import PermanentError
+
+MAX_UID_LENGTH = 64
+_UID = re.compile(r"[0-9]+(\.[0-9]+)*", re.ASCII)
+_HASH_DIGITS = 16
+
+
+def is_uid(value: str) -> bool:
+    """Say whether a value can be a UID, and a file name with it.
+
+    Digits and single dots, 64 characters at the most (PS3.5 9.1). A component with a leading zero
+    is let through: the standard forbids it, archives are full of it, and it harms no path.
+    """
+    return len(value) <= MAX_UID_LENGTH and _UID.fullmatch(value) is not None
+
+
+class Store:
+    """The files of one data folder.
+
+    Parameters
+    ----------
+    data_dir
+        The data folder; made by `prepare`.
+
+    Attributes
+    ----------
+    incoming
+        Where objects are received, on the same file system as their final place.
+    """
+
+    def __init__(self, data_dir: Path) -> None:
+        self._root = data_dir.resolve()
+        self.incoming = self._root / "incoming"
+
+    def prepare(self) -> None:
+        """Make the folders that are not there yet."""
+        for folder in (self.incoming, self._root / "studies"):
+            folder.mkdir(parents=True, exist_ok=True)
+
+    def empty_incoming(self) -> int:
+        """Delete what an interrupted reception left behind, and return how many files that was.
+
+        Only for the receiver, and before it listens: nothing in there was acknowledged.
+        """
+        left_behind = [path for path in self.incoming.iterdir() if path.is_file()]
+        for path in left_behind:
+            path.unlink()
+        return len(left_behind)
+
+    @contextmanager
+    def owned(self) -> Iterator[None]:
+        """Hold the data folder for this process as long as the block lasts.
+
+        Raises
+        ------
+        PermanentError
+            If another node holds it.
+        """
+        self._root.mkdir(parents=True, exist_ok=True)
+        with (self._root / "lock").open("a+") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as error:
+                raise PermanentError(
+                    reason=f"The data folder {self._root} belongs to another running node. "
+                    "Stop that one, or give this one another data_dir."
+                ) from error
+            yield
+
+    def free_bytes(self) -> int:
+        """Return the disk space that is left for new files."""
+        return shutil.disk_usage(self._root).free
+
+    def instance_place(
+        self, *, study_instance_uid: str, sop_instance_uid: str, dataset_sha256: str
+    ) -> str:
+        """Return where a received instance belongs, relative to the data folder."""
+        return self._place(
+            study_instance_uid, "instances", _hashed_name(sop_instance_uid, dataset_sha256)
+        )
+
+    def conflict_place(
+        self, *, study_instance_uid: str, sop_instance_uid: str, dataset_sha256: str
+    ) -> str:
+        """Return where another data set under a taken UID is kept aside."""
+        return self._place(
+            study_instance_uid, "conflicts", _hashed_name(sop_instance_uid, dataset_sha256)
+        )
+
+    def result_place(self, *, study_instance_uid: str, revision: int, sop_instance_uid: str) -> str:
+        """Return where a result object belongs."""
+        name = f"{_checked_uid(sop_instance_uid)}.dcm"
+        return self._place(study_instance_uid, f"results/{revision:d}", name)
+
+    def path(self, place: str) -> Path:
+        """Return the file that a place in the study log means.
+
+        Parameters
+        ----------
+        place
+            Relative to the data folder, with forward slashes.
+
+        Raises
+        ------
+        PermanentError
+            If it lies outside the data folder.
+        """
+        parts = PurePosixPath(place).parts
+        if not parts or ".." in parts or parts[0] == "/":
+            raise PermanentError(reason=f"Expected a place inside the data folder, found {place!r}")
+        return self._root.joinpath(*parts)
+
+    def keep(self, source: Path, place: str) -> Path:
+        """Move a finished file to its place, and return only when it would survive a power cut.
+
+        Parameters
+        ----------
+        source
+            A closed file on the same file system, as those in `incoming` are.
+        place
+            Relative to the data folder.
+
+        Raises
+        ------
+        OSError
+            If the disk is full or fails; then nothing stands at the place.
+        """
+        target = self.path(place)
+        _flush_to_disk(source)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        source.replace(target)
+        # Every folder up to the data folder: any of them may be new, made here or by a neighbour
+        # that has not flushed it yet. Those that have not changed cost nothing.
+        folder = target.parent
+        while folder != self._root:
+            _flush_to_disk(folder)
+            folder = folder.parent
+        _flush_to_disk(self._root)
+        return target
+
+    def keep_bytes(self, content: bytes, place: str) -> Path:
+        """Write a file at its place, whole or not at all; return when it would survive a power cut.
+
+        Writing the same place again, after a crash, ends in the same state.
+        """
+        target = self.path(place)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        part = target.with_name(f"{target.name}.part")
+        try:
+            part.write_bytes(content)
+            return self.keep(part, place)
+        except OSError:
+            part.unlink(missing_ok=True)
+            raise
+
+    def move(self, place: str, new_place: str) -> None:
+        """Move a kept file to another place, durably."""
+        source = self.path(place)
+        self.keep(source, new_place)
+        _flush_to_disk(source.parent)
+
+    def remove(self, place: str) -> None:
+        """Delete a file; a file that is not there any more is fine."""
+        self.path(place).unlink(missing_ok=True)
+
+    def _place(self, study_instance_uid: str, folder: str, name: str) -> str:
+        return f"studies/{_checked_uid(study_instance_uid)}/{folder}/{name}"
+
+
+def _checked_uid(value: str) -> str:
+    """Return the value if it is a UID; nothing else may become part of a path."""
+    if not is_uid(value):
+        raise PermanentError(reason=f"Expected a UID (PS3.5 9.1), found {value!r}")
+    return value
+
+
+def _hashed_name(sop_instance_uid: str, dataset_sha256: str) -> str:
+    digits = dataset_sha256[:_HASH_DIGITS]
+    if not re.fullmatch(r"[0-9a-f]{16}", digits):
+        raise PermanentError(reason=f"Expected a SHA-256 in hexadecimal, found {dataset_sha256!r}")
+    return f"{_checked_uid(sop_instance_uid)}.{digits}.dcm"
+
+
+def _flush_to_disk(path: Path) -> None:
+    """Make a file's content, or a folder's names, survive a power cut."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
