@@ -1,26 +1,100 @@
-"""The settings: one frozen tree, read once at start from one TOML file and the environment."""
+"""The settings: one frozen tree; ``settings_loading`` reads it once, at start.
 
+``config/node.toml`` shows every setting with its default. What holds between several settings is
+checked here, so that no code ever sees a tree that contradicts itself.
+"""
+
+from collections.abc import Iterable
+from ipaddress import ip_address
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, NoReturn, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
+from pydantic_core import PydanticCustomError
 
-from node.results import ResultKind
+from node.result_kinds import PROFILES, ResultKind
+
+
+def _split_commas(value: object) -> object:
+    """Take ``A,B`` for a list, so that an environment variable can hold one."""
+    if isinstance(value, str):
+        return tuple(part.strip() for part in value.split(",") if part.strip())
+    return value
+
 
 Port = Annotated[int, Field(ge=0, le=65535)]
-AETitle = Annotated[str, Field(min_length=1, max_length=16, pattern=r"^[\x20-\x5B\x5D-\x7E]+$")]
+AETitle = Annotated[
+    str,
+    StringConstraints(
+        strip_whitespace=True, min_length=1, max_length=16, pattern=r"^[\x20-\x5B\x5D-\x7E]+$"
+    ),
+    Field(json_schema_extra={"accepted": "1 to 16 characters of ASCII without a backslash"}),
+]
+"""PS3.5 6.2: spaces at either end do not count, and spaces alone are no AE title."""
+AETitles = Annotated[tuple[AETitle, ...], BeforeValidator(_split_commas)]
+ResultKinds = Annotated[tuple[ResultKind, ...], BeforeValidator(_split_commas)]
+Host = Annotated[
+    str,
+    StringConstraints(strip_whitespace=True, min_length=1),
+    Field(json_schema_extra={"accepted": "a host name or an IP address"}),
+]
 
 
 class Section(BaseModel):
     """A table of the settings file: frozen, and closed to unknown keys."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", use_attribute_docstrings=True, allow_inf_nan=False
+    )
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _truth_values_are_no_numbers(cls, value: object, info: ValidationInfo) -> object:
+        """Refuse ``port = true``, which would pass as 1."""
+        field = cls.model_fields[str(info.field_name)]
+        if isinstance(value, bool) and field.annotation is not bool:
+            raise PydanticCustomError("truth_value", "no truth value is accepted here")
+        return value
+
+
+def _refuse(key: str, *, found: str, accepted: str) -> NoReturn:
+    """Refuse what several settings hold together; `key` is relative to the section."""
+    context = {"key": key, "found": found, "accepted": accepted}
+    raise PydanticCustomError(
+        "contradiction", "{key}: found {found}; accepted: {accepted}", context
+    )
+
+
+def is_loopback(host: str) -> bool:
+    """Whether `host` can be reached from this machine alone."""
+    if host == "localhost":
+        return True
+    try:
+        return ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return False
 
 
 class DatabaseSettings(Section):
     """Where the study log and the work queue are kept."""
 
-    url: str = ""
+    url: Annotated[
+        str,
+        StringConstraints(pattern=r"^$|^postgresql\+psycopg://"),
+        Field(
+            repr=False,
+            json_schema_extra={"accepted": "nothing, or postgresql+psycopg://user@host/name"},
+        ),
+    ] = ""
     """SQLAlchemy URL, as in postgresql+psycopg://user@host/name; empty: SQLite in `data_dir`."""
 
 
@@ -29,11 +103,11 @@ class ReceiveSettings(Section):
 
     ae_title: AETitle = "MAMMONODE"
     """Own AE title; an association that calls another one is rejected."""
-    host: str = "127.0.0.1"
+    host: Host = "127.0.0.1"
     """Address to listen at; beyond loopback only with `allowed_ae_titles`."""
     port: Port = 11112
     """TCP port; 0 takes a free one."""
-    allowed_ae_titles: tuple[AETitle, ...] = ()
+    allowed_ae_titles: AETitles = ()
     """Calling AE titles that may associate; empty: any, and then only on loopback."""
     max_associations: Annotated[int, Field(ge=1)] = 100
     """Associations open at the same time; a further one is rejected as transient."""
@@ -43,6 +117,16 @@ class ReceiveSettings(Section):
     """An association that is silent for so long is aborted."""
     low_watermark_bytes: Annotated[int, Field(ge=0)] = 2 * 1024**3
     """Free disk space below which nothing more is taken in."""
+
+    @model_validator(mode="after")
+    def _strangers_come_from_this_machine_only(self) -> Self:
+        if not self.allowed_ae_titles and not is_loopback(self.host):
+            _refuse(
+                "allowed_ae_titles",
+                found=f"no AE title while receive.host is {self.host!r}",
+                accepted="the calling AE titles that may send, or a receive.host on loopback",
+            )
+        return self
 
 
 class StudySettings(Section):
@@ -54,6 +138,13 @@ class StudySettings(Section):
     """Wait after the last instance otherwise."""
     cap_s: Annotated[float, Field(gt=0)] = 900
     """Longest wait after the first instance."""
+
+    @model_validator(mode="after")
+    def _no_wait_is_longer_than_the_longest(self) -> Self:
+        for key, wait_s in (("view_set_quiet_s", self.view_set_quiet_s), ("quiet_s", self.quiet_s)):
+            if wait_s > self.cap_s:
+                _refuse(key, found=f"{wait_s:g}", accepted=f"at most study.cap_s ({self.cap_s:g})")
+        return self
 
 
 class ModelSettings(Section):
@@ -86,28 +177,54 @@ class DeliverySettings(Section):
     longest_retry_s: Annotated[float, Field(ge=0)] = 3600
     """Longest wait between two tries."""
 
+    @model_validator(mode="after")
+    def _first_wait_is_not_longer_than_the_longest(self) -> Self:
+        if self.first_retry_s > self.longest_retry_s:
+            accepted = f"at most delivery.longest_retry_s ({self.longest_retry_s:g})"
+            _refuse("first_retry_s", found=f"{self.first_retry_s:g}", accepted=accepted)
+        return self
+
 
 class DestinationSettings(Section):
     """One AE that results are sent to."""
 
-    name: Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9_.-]+$")]
+    name: Annotated[
+        str,
+        StringConstraints(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9_.-]+$"),
+        Field(json_schema_extra={"accepted": "1 to 64 letters, digits, '_', '.' or '-'"}),
+    ]
     """How the log and the commands call it."""
     ae_title: AETitle
     """Its AE title."""
-    host: str
+    host: Host
     """Its address."""
     port: Annotated[int, Field(ge=1, le=65535)]
     """Its TCP port."""
-    results: tuple[ResultKind, ...] = ()
+    results: ResultKinds = ()
     """Kinds of result object that it gets; or a `profile`."""
     profile: Literal["", "ohif", "everything"] = ""
     """A named set of kinds, in place of `results`."""
+
+    @property
+    def kinds(self) -> tuple[ResultKind, ...]:
+        """The kinds of result object that it gets, by `results` or by `profile`."""
+        return PROFILES[self.profile] if self.profile else self.results
+
+    @model_validator(mode="after")
+    def _kinds_are_said_once(self) -> Self:
+        if bool(self.results) == bool(self.profile):
+            _refuse(
+                "results",
+                found="results and profile" if self.results else "neither results nor profile",
+                accepted="one of the two",
+            )
+        return self
 
 
 class WebSettings(Section):
     """The page; read now, used when it is built."""
 
-    host: str = "127.0.0.1"
+    host: Host = "127.0.0.1"
     """Address to listen at."""
     port: Port = 8080
     """TCP port."""
@@ -126,3 +243,20 @@ class Settings(Section):
     delivery: DeliverySettings = DeliverySettings()
     destinations: tuple[DestinationSettings, ...] = ()
     web: WebSettings = WebSettings()
+
+    @model_validator(mode="after")
+    def _destinations_have_names_of_their_own(self) -> Self:
+        twice = _first_repeated(destination.name for destination in self.destinations)
+        if twice is not None:
+            _refuse("destinations", found=f"the name {twice!r} twice", accepted="different names")
+        return self
+
+
+def _first_repeated(names: Iterable[str]) -> str | None:
+    """Find the first name that was there before."""
+    seen: set[str] = set()
+    for name in names:
+        if name in seen:
+            return name
+        seen.add(name)
+    return None
