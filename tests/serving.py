@@ -1,0 +1,84 @@
+"""A whole node for a test: ``mammonode serve`` as a process, ended when the test ends."""
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from textwrap import dedent
+
+START_S = 30
+STOP_S = 60
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunningNode:
+    """A node that serves.
+
+    Attributes
+    ----------
+    port
+        That its receiver listens at.
+    data_dir
+        Its data folder.
+    log_file
+        Its log, one JSON line an event.
+    process
+        The supervisor.
+    """
+
+    port: int
+    data_dir: Path
+    log_file: Path
+    process: "subprocess.Popen[bytes]"
+
+
+@contextlib.contextmanager
+def running_node(folder: Path, settings: str) -> Iterator[RunningNode]:
+    """Run a node on the data folder ``folder / "data"``.
+
+    Parameters
+    ----------
+    folder
+        For its data, settings and log.
+    settings
+        TOML without `data_dir`.
+    """
+    data_dir, settings_file, log_file = folder / "data", folder / "node.toml", folder / "node.log"
+    settings_file.write_text(f'data_dir = "{data_dir}"\n{dedent(settings)}', encoding="utf-8")
+    with log_file.open("ab") as log:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "node", "serve", "--config", str(settings_file)],
+            env={k: v for k, v in os.environ.items() if not k.startswith("MAMMONODE_")},
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+        )
+    try:
+        wait_until(
+            lambda: process.poll() is not None or read_port(data_dir) is not None,
+            deadline_s=START_S,
+            what="the node listens",
+        )
+        port = read_port(data_dir)
+        assert port is not None, log_file.read_text()
+        yield RunningNode(port=port, data_dir=data_dir, log_file=log_file, process=process)
+    finally:
+        process.send_signal(signal.SIGTERM)
+        try:
+            process.wait(timeout=STOP_S)
+        finally:
+            process.kill()
+            process.wait()
+
+
+def wait_until(claim: Callable[[], bool], *, deadline_s: float, what: str) -> None:
+    """Wait until a claim is true; fail the test if it is not by then."""
+    end_s = time.monotonic() + deadline_s
+    while not claim():
+        assert time.monotonic() < end_s, f"not within {deadline_s} s: {what}"
+        time.sleep(0.05)
