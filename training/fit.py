@@ -1,0 +1,284 @@
+"""The training run: ImageNet start, frozen stem, checkpoints each epoch, resumable.
+
+The validation split chooses between the epochs and the average of the last few; the test split is
+not read here at all.
+"""
+
+import json
+import logging
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import keras
+import numpy as np
+import numpy.typing as npt
+from sklearn.metrics import roc_auc_score
+
+from model.network import build
+from training.datasets import DataSet, LabelledImage
+from training.input_pipeline import InferenceBatches, TrainingBatches, prepared_crops
+from training.settings import TrainingSettings
+from training.splits import Split, by_split
+
+logger = logging.getLogger(__name__)
+
+BoolArray = npt.NDArray[np.bool_]
+Float64Array = npt.NDArray[np.float64]
+CHOICE_FILE = "choice.json"
+CHOSEN_WEIGHTS_FILE = "chosen.weights.h5"
+_ADAPTATION_BATCHES = 40
+_NORMALISATION_MOMENTUM = 0.98
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Choice:
+    """Which candidate the validation split preferred, among how many."""
+
+    candidate: str
+    validation_image_auc: float
+    candidates: dict[str, float]
+    """Image AUC on validation of each."""
+
+
+def fit(data_set: DataSet, settings: TrainingSettings) -> Choice:
+    """Train, and leave the chosen weights in ``out_folder``.
+
+    Parameters
+    ----------
+    data_set
+        Where the images come from.
+    settings
+        Everything else that decides the weights. An interrupted run with the same `out_folder`
+        goes on from its last whole epoch.
+
+    Returns
+    -------
+    choice
+        Also written to ``choice.json``.
+    """
+    keras.utils.set_random_seed(settings.seed)
+    images = by_split(data_set.images)
+    train, validation = images[Split.TRAIN], images[Split.VALIDATION]
+    cache = settings.out_folder / "crops"
+    train_crops = prepared_crops(data_set, train, settings.crop_size_px, cache)
+    validation_crops = prepared_crops(data_set, validation, settings.input_size_px, cache)
+    history = _History(settings.out_folder / "history.json", validation_crops, labels(validation))
+    batches = TrainingBatches(
+        train_crops,
+        labels(train),
+        size_px=settings.input_size_px,
+        batch_size=settings.batch_size,
+        negatives_per_positive=settings.negatives_per_positive,
+        seed=settings.seed,
+        augmentation=settings.augmentation,
+        first_epoch=len(history.aucs),
+    )
+    logger.info(
+        "Training begins",
+        extra={
+            "event": "training_begins",
+            "train_images": len(train),
+            "validation_images": len(validation),
+            "batches": len(batches),
+            "done_epochs": len(history.aucs),
+        },
+    )
+    model = build(settings.input_size_px, dropout=settings.dropout)
+    start_from(model, settings.start_weights)
+    if not history.aucs:
+        adapt_normalisation(model, batches)
+    freeze(model, settings.frozen_prefixes)
+    _compile(model, settings, steps_in_epoch=len(batches))
+    model.fit(
+        batches,
+        epochs=settings.epochs,
+        verbose=2,
+        callbacks=[
+            keras.callbacks.BackupAndRestore(str(settings.out_folder / "backup")),
+            history,
+        ],
+    )
+    return _choose(model, history, settings)
+
+
+def labels(images: Sequence[LabelledImage]) -> BoolArray:
+    """Labels of a table.
+
+    Parameters
+    ----------
+    images
+        Rows of the table.
+
+    Returns
+    -------
+    is_cancer
+        Shape (images,).
+    """
+    return np.array([image.is_cancer for image in images], np.bool_)
+
+
+def malignancy(model: keras.Model, crops: npt.NDArray[np.uint8]) -> Float64Array:
+    """Run the network over prepared crops.
+
+    Parameters
+    ----------
+    model
+        From `model.network.build`.
+    crops
+        Shape (images, height, width), values 0 to 255.
+
+    Returns
+    -------
+    malignancy
+        Shape (images,): the softmax unit for cancer, in [0, 1], not calibrated.
+    """
+    scores: Float64Array = model.predict(InferenceBatches(crops), verbose=0).astype(np.float64)
+    return scores[:, 1]
+
+
+def start_from(model: keras.Model, start_weights: str) -> None:
+    """Give the trunk the weights it starts from.
+
+    Parameters
+    ----------
+    model
+        From `model.network.build`; its head is left as it is.
+    start_weights
+        ``imagenet``, or the path of a Keras weights file of EfficientNetV2B0 without top.
+    """
+    trunk = keras.applications.EfficientNetV2B0(
+        include_top=False,
+        weights="imagenet" if start_weights == "imagenet" else None,
+        input_shape=model.inputs[0].shape[1:],
+        include_preprocessing=True,
+    )
+    if start_weights != "imagenet":
+        trunk.load_weights(start_weights)
+    for layer in trunk.layers:
+        if layer.weights:
+            model.get_layer(layer.name).set_weights(layer.get_weights())
+
+
+def adapt_normalisation(model: keras.Model, batches: TrainingBatches) -> None:
+    """Estimate every normalisation's mean and variance on mammograms before anything is frozen.
+
+    Photographs have colours and other contrasts: with their statistics the frozen blocks would
+    stay off for good. Kernels are not touched.
+
+    Parameters
+    ----------
+    model
+        Its batch normalisations change.
+    batches
+        Some of them are used, as in training.
+    """
+    for index in range(min(_ADAPTATION_BATCHES, len(batches))):
+        model(batches[index][0], training=True)
+    for layer in model.layers:
+        if isinstance(layer, keras.layers.BatchNormalization):
+            layer.momentum = _NORMALISATION_MOMENTUM
+
+
+def freeze(model: keras.Model, prefixes: Sequence[str]) -> None:
+    """Freeze layers by the beginnings of their names.
+
+    Parameters
+    ----------
+    model
+        Its layers' `trainable` is set.
+    prefixes
+        Such as ``block1``.
+    """
+    for layer in model.layers:
+        layer.trainable = not layer.name.startswith(tuple(prefixes))
+
+
+def average_weights(model: keras.Model, files: Sequence[Path]) -> None:
+    """Set a model to the average of several weights files of the same run.
+
+    Parameters
+    ----------
+    model
+        Takes the average.
+    files
+        At least one.
+    """
+    total: list[Float64Array] = []
+    for file in files:
+        model.load_weights(file)
+        weights = [np.asarray(weight, np.float64) for weight in model.get_weights()]
+        total = [one + other for one, other in zip(total, weights, strict=True)] or weights
+    model.set_weights([weight / len(files) for weight in total])
+
+
+class _History(keras.callbacks.Callback):  # type: ignore[misc]  # keras has no types
+    """After each epoch: the weights, and the image AUC on validation."""
+
+    def __init__(self, file: Path, crops: npt.NDArray[np.uint8], is_cancer: BoolArray) -> None:
+        super().__init__()
+        self._file = file
+        self._crops = crops
+        self._is_cancer = is_cancer
+        self.aucs: list[float] = json.loads(file.read_text()) if file.exists() else []
+
+    def weights_file(self, epoch: int) -> Path:
+        """File of an epoch's weights, counted from 0."""
+        return self._file.parent / f"epoch-{epoch:02d}.weights.h5"
+
+    def measure(self, model: keras.Model) -> float:
+        """Image AUC on validation."""
+        return float(roc_auc_score(self._is_cancer, malignancy(model, self._crops)))
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
+        """Keep the epoch."""
+        self.model.save_weights(self.weights_file(epoch))
+        auc = self.measure(self.model)
+        # An epoch that was cut short after its checkpoint is run, and measured, again.
+        self.aucs = [*self.aucs[:epoch], auc]
+        self._file.write_text(json.dumps(self.aucs))
+        logger.info(
+            "Epoch done",
+            extra={
+                "event": "epoch_done",
+                "epoch": epoch + 1,
+                "validation_image_auc": round(auc, 4),
+                "loss": (logs or {}).get("loss"),
+            },
+        )
+
+
+def _compile(model: keras.Model, settings: TrainingSettings, *, steps_in_epoch: int) -> None:
+    """AdamW with warm-up and cosine; smoothed cross-entropy."""
+    warm_up_steps = round(settings.warm_up_epochs * steps_in_epoch)
+    schedule = keras.optimizers.schedules.CosineDecay(
+        initial_learning_rate=settings.learning_rate / 100,
+        decay_steps=settings.epochs * steps_in_epoch - warm_up_steps,
+        alpha=0.01,
+        warmup_target=settings.learning_rate,
+        warmup_steps=warm_up_steps,
+    )
+    model.compile(
+        optimizer=keras.optimizers.AdamW(schedule, weight_decay=settings.weight_decay),
+        loss=keras.losses.CategoricalCrossentropy(label_smoothing=settings.label_smoothing),
+        metrics=[keras.metrics.AUC(name="auc")],
+        # XLA is six times slower than plain TensorFlow for this network on a CPU.
+        jit_compile=False if keras.backend.backend() == "tensorflow" else "auto",
+    )
+
+
+def _choose(model: keras.Model, history: _History, settings: TrainingSettings) -> Choice:
+    """Take the candidate with the best image AUC on validation, and write it down."""
+    candidates = {f"epoch {epoch + 1}": auc for epoch, auc in enumerate(history.aucs)}
+    epochs = len(history.aucs)
+    last = [history.weights_file(epoch) for epoch in range(epochs)][-settings.averaged_epochs :]
+    average = f"average of the last {len(last)} epochs"
+    average_weights(model, last)
+    candidates[average] = history.measure(model)
+    best = max(candidates, key=lambda name: candidates[name])
+    if best != average:
+        model.load_weights(history.weights_file(int(best.removeprefix("epoch ")) - 1))
+    model.save_weights(settings.out_folder / CHOSEN_WEIGHTS_FILE)
+    choice = Choice(candidate=best, validation_image_auc=candidates[best], candidates=candidates)
+    (settings.out_folder / CHOICE_FILE).write_text(json.dumps(asdict(choice), indent=2))
+    return choice
