@@ -17,6 +17,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from model.errors import WeightsError
 
 MANIFEST_FILE = "manifest.json"
+SHIPPED_WEIGHTS = Path(__file__).parent / "weights"
+"""Folder of the weights that come with the software."""
 NOT_FOR_DIAGNOSTIC_USE = "Research software, not for diagnostic use."
 
 Share = Annotated[float, Field(ge=0.0, le=1.0)]

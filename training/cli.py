@@ -45,4 +45,13 @@ def main(arguments: list[str] | None = None) -> int:
         sys.stdout.write(
             f"{choice.candidate}: validation image AUC {choice.validation_image_auc:.3f}\n"
         )
+    elif options.command == "evaluate":
+        from training.evaluate import evaluate
+
+        sys.stdout.write(evaluate(data_set, settings).figures.test.model_dump_json(indent=2) + "\n")
+    else:
+        from training.export import export
+
+        manifest = export(data_set, settings, options.to)
+        sys.stdout.write(f"{manifest.name} {manifest.version}: {manifest.sha256}\n")
     return 0

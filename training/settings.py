@@ -19,6 +19,8 @@ class TrainingSettings(BaseModel):
     """Where checkpoints, the history and the cache of crops go."""
     start_weights: str
     """``imagenet`` (Keras downloads it) or the path of EfficientNetV2B0 weights without top."""
+    start_weights_origin: str
+    """Who made the start weights, and under which licence; goes into manifest and card."""
     name: str
     """Name of the weights, as the manifest and every report say it."""
     version: str

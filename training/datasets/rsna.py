@@ -73,8 +73,8 @@ def read(folder: Path) -> DataSet:
                 "aspect ratio, which is not each detector's own."
             ),
             (
-                "They never saw a VOI LUT: their grey values run from the smallest stored value to the "
-                "largest, where a node applies the VOI LUT of the image."
+                "They never saw a VOI LUT: their grey values run from the smallest stored value to "
+                "the largest, where a node applies the VOI LUT of the image."
             ),
             "Which of them were stored inverted was guessed by a heuristic (16 %).",
             "Labels are outcomes of a breast, not of an image, and third parties call them noisy.",
