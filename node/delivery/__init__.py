@@ -1,0 +1,1 @@
+"""From stored result objects to the PACS."""
