@@ -1,0 +1,136 @@
+"""Coded concepts of the result objects, each with the table of PS3.16 that it comes from.
+
+What the Standard has no code for stands in a private coding scheme, which every object that uses
+it declares (PS3.3 C.12.1.1.7.1, Coding Scheme Identification Sequence).
+"""
+
+from pydicom.dataset import Dataset
+from pydicom.sr.coding import Code
+
+from model.views import Laterality
+
+PRIVATE_SCHEME = "99MAMMONODE"
+PRIVATE_SCHEME_NAME = "Concepts of mammonode that have no standard code"
+
+
+def _dcm(value: str, meaning: str) -> Code:
+    return Code(value, "DCM", meaning)
+
+
+def _sct(value: str, meaning: str) -> Code:
+    return Code(value, "SCT", meaning)
+
+
+def _private(value: str, meaning: str) -> Code:
+    return Code(value, PRIVATE_SCHEME, meaning)
+
+
+# Document titles: CID 7021 Measurement Report Document Titles
+IMAGING_MEASUREMENT_REPORT = _dcm("126000", "Imaging Measurement Report")
+ONCOLOGY_MEASUREMENT_REPORT = _dcm("126001", "Oncology Measurement Report")
+
+# TID 1500 Measurement Report, TID 1600 Image Library
+IMAGE_LIBRARY = _dcm("111028", "Image Library")
+IMAGE_LIBRARY_GROUP = _dcm("126200", "Image Library Group")
+IMAGING_MEASUREMENTS = _dcm("126010", "Imaging Measurements")
+QUALITATIVE_EVALUATIONS = Code("C0034375", "UMLS", "Qualitative Evaluations")
+PROCEDURE_REPORTED = _dcm("121058", "Procedure reported")
+# CID 100 Quantitative Diagnostic Imaging Procedures: mammography itself is not in it.
+IMAGING_PROCEDURE = _sct("363679005", "Imaging procedure")
+ENGLISH_UNITED_STATES = Code("en-US", "RFC5646", "English (United States)")
+
+# TID 1602 and 1603, Image Library Entry Descriptors
+MODALITY = _dcm("121139", "Modality")
+SOURCE = _sct("260753009", "Source")
+IMAGE_LATERALITY = _dcm("111027", "Image Laterality")
+IMAGE_VIEW = _dcm("111031", "Image View")
+STUDY_DATE = _dcm("111060", "Study Date")
+STUDY_TIME = _dcm("111061", "Study Time")
+PATIENT_ORIENTATION_ROW = _dcm("111044", "Patient Orientation Row")
+PATIENT_ORIENTATION_COLUMN = _dcm("111043", "Patient Orientation Column")
+PIXEL_DATA_ROWS = _dcm("110910", "Pixel Data Rows")
+PIXEL_DATA_COLUMNS = _dcm("110911", "Pixel Data Columns")
+HORIZONTAL_PIXEL_SPACING = _dcm("111026", "Horizontal Pixel Spacing")
+VERTICAL_PIXEL_SPACING = _dcm("111066", "Vertical Pixel Spacing")
+
+# TID 1410 and 1501, measurement groups; TID 4019, the algorithm
+SOURCE_OF_MEASUREMENT = _dcm("121112", "Source of Measurement")  # CID 7551
+IMPRESSION = _dcm("111023", "Differential Diagnosis/Impression")
+MALIGNANT = _sct("21594007", "Malignant")
+LESION = _sct("52988006", "Lesion")
+BOUNDED_BY = _sct("75958009", "Bounded by")  # CID 219 Geometric Purpose of Region
+PROBABILITY_OF_CANCER = _dcm("111047", "Probability of cancer")
+ARTIFICIAL_INTELLIGENCE = _dcm("123110", "Artificial Intelligence")  # CID 7162
+
+# CID 6022 Side
+BREAST_OF = {
+    Laterality.RIGHT: _sct("73056007", "Right breast"),
+    Laterality.LEFT: _sct("80248007", "Left breast"),
+}
+BREAST = _sct("76752008", "Breast")
+
+# CID 4014 View for Mammography, by the Defined Terms of View Position (0018,5101)
+VIEWS = {
+    "CC": _sct("399162004", "cranio-caudal"),
+    "MLO": _sct("399368009", "medio-lateral oblique"),
+    "ML": _sct("399260004", "medio-lateral"),
+    "LM": _sct("399352003", "latero-medial"),
+    "LMO": _sct("399099002", "latero-medial oblique"),
+    "XCCL": _sct("399192008", "cranio-caudal exaggerated laterally"),
+    "XCCM": _sct("399101009", "cranio-caudal exaggerated medially"),
+    "FB": _sct("399196006", "caudo-cranial (from below)"),
+    "SIO": _sct("399188001", "superolateral to inferomedial oblique"),
+    "ISO": _sct("441555000", "inferomedial to superolateral oblique"),
+}
+
+# CID 7005 Contributing Equipment Purposes of Reference
+PROCESSING_EQUIPMENT = _dcm("109102", "Processing Equipment")
+ACQUISITION_EQUIPMENT = _dcm("109101", "Acquisition Equipment")
+# CID 7202 Source Image Purposes of Reference
+SOURCE_IMAGE_FOR_PROCESSING = _dcm("121322", "Source image for image processing operation")
+
+# CID 82 Measurement Units
+NO_UNITS = Code("1", "UCUM", "no units")
+PERCENT = Code("%", "UCUM", "Percent")
+MILLIMETER = Code("mm", "UCUM", "millimeter")
+PIXELS = Code("{pixels}", "UCUM", "Pixels")
+
+# What the Standard has no code for
+MALIGNANCY_SCORE = _private("MALIGNANCY_SCORE", "AI malignancy score")
+CALL = _private("CALL", "Call at the operating point")
+AT_OR_ABOVE = _private("AT_OR_ABOVE", "suspicious, at or above operating point")
+BELOW = _private("BELOW", "below operating point")
+INTENDED_USE = _private("INTENDED_USE", "Intended use")
+OUTCOME = _private("OUTCOME", "Images analysed")
+ALL_ANALYSED = _private("ALL_ANALYSED", "All images analysed")
+SOME_ANALYSED = _private("SOME_ANALYSED", "Some images not analysed")
+NONE_ANALYSED = _private("NONE_ANALYSED", "No image analysed")
+NOT_ANALYSED = _private("NOT_ANALYSED", "Image not analysed")
+ABOUT_SCORE = _private("ABOUT_SCORE", "Meaning of the score")
+THRESHOLD = _private("THRESHOLD", "Operating point, threshold")
+CHOSEN_FOR = _private("CHOSEN_FOR", "Operating point, chosen for")
+SENSITIVITY = _private("SENSITIVITY", "Operating point, sensitivity on validation data")
+SPECIFICITY = _private("SPECIFICITY", "Operating point, specificity on validation data")
+CALIBRATION_PREVALENCE = _private("CALIB_PREVALENCE", "Prevalence of the calibration")
+SITE_PREVALENCE = _private("SITE_PREVALENCE", "Prevalence set for this site")
+ROLL_UP = _private("ROLL_UP", "How scores roll up")
+
+
+def code_item(code: Code) -> Dataset:
+    """Make an item of a code sequence.
+
+    Parameters
+    ----------
+    code
+        The concept.
+
+    Returns
+    -------
+    item
+        With Code Value, Coding Scheme Designator and Code Meaning (PS3.3 8.8).
+    """
+    item = Dataset()
+    item.CodeValue = code.value
+    item.CodingSchemeDesignator = code.scheme_designator
+    item.CodeMeaning = code.meaning
+    return item

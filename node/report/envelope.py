@@ -1,0 +1,194 @@
+"""What every result object has in common: patient, study, series, dates, character set.
+
+Identity is copied from the source, never invented; dates come from the close-out, never from now.
+"""
+
+from copy import deepcopy
+from datetime import UTC, datetime, timedelta, timezone, tzinfo
+
+from pydicom.charset import python_encoding
+from pydicom.dataset import Dataset, FileMetaDataset
+from pydicom.sequence import Sequence
+from pydicom.uid import UID, ExplicitVRLittleEndian
+
+from node import __version__
+from node.report import provenance
+from node.results import InstanceResult, ResultKind, StudyResult
+
+SERIES_DESCRIPTION_SUFFIX = "(AI, not for diagnostic use)"
+
+# What a result takes over from its source, so that an archive files it under the same patient
+# and study (PS3.3 C.7.1.1 Patient Module, C.7.2.1 General Study Module). Type 2 attributes are
+# there even when the source has none; the others only if it has them.
+_TYPE_2 = (
+    "PatientName",
+    "PatientID",
+    "PatientBirthDate",
+    "PatientSex",
+    "StudyDate",
+    "StudyTime",
+    "ReferringPhysicianName",
+    "StudyID",
+    "AccessionNumber",
+)
+_TYPE_3 = (
+    "IssuerOfPatientID",
+    "IssuerOfPatientIDQualifiersSequence",
+    "OtherPatientIDsSequence",
+    "QualityControlSubject",
+    "PatientIdentityRemoved",
+    "DeidentificationMethod",
+    "DeidentificationMethodCodeSequence",
+    "StudyDescription",
+    "IssuerOfAccessionNumberSequence",
+    "TimezoneOffsetFromUTC",
+)
+
+
+def begin(
+    result: StudyResult,
+    *,
+    kind: ResultKind,
+    sop_class_uid: str,
+    modality: str,
+    series_number: int,
+    series_description: str,
+    instance_number: int,
+    index: int,
+    inputs: tuple[InstanceResult, ...],
+    is_series_shared: bool = False,
+    own_text: str = "",
+) -> Dataset:
+    """Make the part that all result objects have in common.
+
+    Parameters
+    ----------
+    result
+        The analysis.
+    kind, index, inputs
+        What the object is and what it is made from; its UIDs derive from these.
+    sop_class_uid, modality, instance_number
+        What they are called in the object.
+    series_number
+        From 9001 on: after whatever a modality would number.
+    series_description
+        Without the suffix that says it is no diagnosis; differs from other kinds within its first
+        22 characters, which is what OHIF's list shows.
+    is_series_shared
+        Whether objects of other revisions may join the series.
+    own_text
+        Text of the object that neither its source nor the manifest holds: what an error said.
+
+    Returns
+    -------
+    dataset
+        Patient, General Study, General Series, Enhanced General Equipment and SOP Common modules,
+        with file meta information for Explicit VR Little Endian.
+
+    References
+    ----------
+    DICOM PS3.3 C.7.1.1, C.7.2.1, C.7.3.1, C.7.5.2, C.12.1.
+    """
+    first = inputs[0].source
+    ds = Dataset()
+    _copy_identity(first, ds)
+    ds.StudyInstanceUID = result.study_instance_uid
+    ds.SOPClassUID = sop_class_uid
+    ds.SOPInstanceUID = provenance.sop_instance_uid(result, kind, index, *inputs)
+    ds.SeriesInstanceUID = provenance.series_instance_uid(
+        result, kind, *(() if is_series_shared else inputs)
+    )
+    ds.Modality = modality
+    ds.SeriesNumber = series_number
+    ds.SeriesDescription = f"{series_description} {SERIES_DESCRIPTION_SUFFIX}"
+    ds.InstanceNumber = instance_number
+
+    date, time = _date_and_time(moment_of(result, first))
+    ds.ContentDate = ds.InstanceCreationDate = date
+    ds.ContentTime = ds.InstanceCreationTime = time
+    if not is_series_shared:
+        # Where revisions share a series its date would differ within it.
+        ds.SeriesDate, ds.SeriesTime = date, time
+
+    ds.Manufacturer = provenance.MANUFACTURER
+    ds.ManufacturerModelName = provenance.MODEL_NAME
+    ds.DeviceSerialNumber = provenance.serial_number(result)
+    ds.SoftwareVersions = provenance.software_versions(result)
+    ds.ContributingEquipmentSequence = Sequence(provenance.contributing_equipment(result, first))
+    ds.CodingSchemeIdentificationSequence = Sequence([provenance.private_scheme()])
+    _choose_character_set(first, ds, result.manifest.model_dump_json() + own_text)
+
+    ds.file_meta = FileMetaDataset()
+    ds.file_meta.FileMetaInformationVersion = b"\x00\x01"
+    ds.file_meta.MediaStorageSOPClassUID = ds.SOPClassUID
+    ds.file_meta.MediaStorageSOPInstanceUID = ds.SOPInstanceUID
+    ds.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    ds.file_meta.ImplementationClassUID = UID(provenance.IMPLEMENTATION_CLASS_UID)
+    ds.file_meta.ImplementationVersionName = f"MAMMONODE_{__version__}"[:16]
+    ds.preamble = b"\x00" * 128
+    return ds
+
+
+def moment_of(result: StudyResult, source: Dataset) -> datetime:
+    """Tell when the study was closed out, in the source's time zone.
+
+    Parameters
+    ----------
+    result
+        The analysis.
+    source
+        Its Timezone Offset From UTC (0008,0201) holds for every date and time in the object, those
+        that were copied included. A source that says none leaves ours in UTC.
+
+    Returns
+    -------
+    moment
+        `StudyResult.closed_at`, aware.
+    """
+    return result.closed_at.astimezone(_zone(str(source.get("TimezoneOffsetFromUTC", ""))))
+
+
+def _copy_identity(source: Dataset, ds: Dataset) -> None:
+    """Copy patient and study; elements as they are, so that an odd value is passed on, not lost."""
+    for keyword in (*_TYPE_2, *_TYPE_3):
+        if keyword in source:
+            ds[keyword] = deepcopy(source[keyword])
+        elif keyword in _TYPE_2:
+            setattr(ds, keyword, None)
+
+
+def _choose_character_set(source: Dataset, ds: Dataset, own_text: str) -> None:
+    """Keep the source's Specific Character Set unless what we add is outside it."""
+    declared = source.get("SpecificCharacterSet")
+    if own_text.isascii() or _can_encode(declared, own_text):
+        if declared is not None:
+            ds["SpecificCharacterSet"] = deepcopy(source["SpecificCharacterSet"])
+        return
+    ds.SpecificCharacterSet = "ISO_IR 192"
+
+
+def _can_encode(declared: object, text: str) -> bool:
+    """Whether a single-valued Specific Character Set holds this text."""
+    if not isinstance(declared, str) or declared not in python_encoding or not declared:
+        return False
+    try:
+        text.encode(python_encoding[declared])
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _zone(offset: str) -> tzinfo:
+    """Read an offset such as -0500; anything else is UTC."""
+    sign, digits = offset[:1], offset[1:]
+    if sign not in ("+", "-") or len(digits) != 4 or not digits.isdigit():
+        return UTC
+    minutes = int(digits[:2]) * 60 + int(digits[2:])
+    if minutes > 14 * 60:
+        return UTC
+    return timezone(timedelta(minutes=-minutes if sign == "-" else minutes))
+
+
+def _date_and_time(moment: datetime) -> tuple[str, str]:
+    """Values for DA and TM (PS3.5 6.2)."""
+    return moment.strftime("%Y%m%d"), moment.strftime("%H%M%S.%f")

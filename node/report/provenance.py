@@ -1,0 +1,295 @@
+"""Who and what made a result object: its UIDs, its equipment, what it refers to and replaces.
+
+Nothing here asks the clock or draws a number: the same analysis gives the same object, so that
+whatever is made a second time after a crash takes the place of the first.
+"""
+
+import json
+import uuid
+from copy import deepcopy
+from datetime import datetime
+from importlib.metadata import PackageNotFoundError, version
+
+from pydicom.dataset import Dataset
+from pydicom.sequence import Sequence
+
+from model.manifest import NOT_FOR_DIAGNOSTIC_USE
+from node import __version__
+from node.report import codes
+from node.results import InstanceResult, Predecessor, ResultKind, StudyResult
+
+MANUFACTURER = "mammonode"
+MODEL_NAME = "mammonode"
+CONTRIBUTION = "AI inference, research use only"
+
+REPORT_VERSION = "1"
+"""Changes with whatever would make other bytes out of the same `StudyResult`."""
+
+_NAMESPACE = uuid.UUID("b1a6a3f0-2c5f-5e6e-9d0b-6a1c3f8f7d21")
+IMPLEMENTATION_CLASS_UID = f"2.25.{uuid.uuid5(_NAMESPACE, 'implementation class').int}"
+
+# General Equipment of the source, for its item of the Contributing Equipment Sequence.
+_EQUIPMENT = (
+    "Manufacturer",
+    "InstitutionName",
+    "StationName",
+    "ManufacturerModelName",
+    "DeviceSerialNumber",
+    "SoftwareVersions",
+)
+
+
+def derive_uid(*parts: object) -> str:
+    """Derive a UID from what it names.
+
+    Parameters
+    ----------
+    parts
+        Whatever JSON can hold. The same parts give the same UID; parts that differ in value, type
+        or grouping give another.
+
+    Returns
+    -------
+    uid
+        ``2.25.`` and the decimal form of a UUID version 5 (PS3.5 B.2).
+    """
+    canonical = json.dumps(parts, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+    return f"2.25.{uuid.uuid5(_NAMESPACE, canonical).int}"
+
+
+def sop_instance_uid(
+    result: StudyResult, kind: ResultKind, index: int, *inputs: InstanceResult
+) -> str:
+    """Derive the SOP Instance UID of a result object.
+
+    Parameters
+    ----------
+    result
+        The analysis.
+    kind
+        What the object is.
+    index
+        Its place among objects of that kind made from the same inputs, from 0.
+    inputs
+        The images that the object is made from. A heat map is made from its own view alone: a
+        late image of the study does not make it another object.
+
+    Returns
+    -------
+    uid
+        Another one as soon as study, inputs, weights, parameters, engine or layout differ.
+    """
+    replaced = [p.sop_instance_uid for p in _predecessors(result, kind)]
+    return derive_uid(*_analysis(result), kind, _identities(inputs), replaced, index)
+
+
+def series_instance_uid(result: StudyResult, kind: ResultKind, *inputs: InstanceResult) -> str:
+    """Derive the Series Instance UID of a result object.
+
+    Parameters
+    ----------
+    result
+        The analysis.
+    kind
+        Kinds never share a series.
+    inputs
+        For a report, its images: OHIF shows only the last report of a series, so that each has one
+        of its own. Without inputs: one series for all objects of the kind that these weights made.
+
+    Returns
+    -------
+    uid
+        The same for all objects that share the series.
+    """
+    replaced = [p.sop_instance_uid for p in _predecessors(result, kind)] if inputs else []
+    return derive_uid("series", *_analysis(result), kind, _identities(inputs), replaced)
+
+
+def tracking_uid(result: StudyResult, kind: ResultKind, identifier: str) -> str:
+    """Derive the Tracking Unique Identifier (112040, DCM) of one measurement group.
+
+    Parameters
+    ----------
+    result
+        The analysis.
+    kind
+        The report that the group stands in.
+    identifier
+        The group's Tracking Identifier (112039, DCM), which no other group of the report has.
+
+    Returns
+    -------
+    uid
+        OHIF merges groups that share one; no two groups do.
+    """
+    inputs = _identities(result.instances)
+    return derive_uid("tracking", *_analysis(result), kind, inputs, identifier)
+
+
+def device_uid(result: StudyResult) -> str:
+    """Derive the Device Observer UID (121012, DCM): one for each version of software and weights.
+
+    Parameters
+    ----------
+    result
+        The analysis.
+
+    Returns
+    -------
+    uid
+        The same in every study that these weights analyse with this software.
+    """
+    return derive_uid("device", MODEL_NAME, __version__, result.manifest.sha256)
+
+
+def serial_number(result: StudyResult) -> str:
+    """Device Serial Number (0018,1000): the beginning of the weights' SHA-256."""
+    return result.manifest.sha256[:16]
+
+
+def software_versions(result: StudyResult) -> list[str]:
+    """Software Versions (0018,1020): this software's, then the weights'."""
+    return [f"mammonode {__version__}"[:64], model_label(result)[:64]]
+
+
+def model_label(result: StudyResult) -> str:
+    """Name and version of the weights, as every object states them."""
+    return f"{result.manifest.name} {result.manifest.version}"
+
+
+def predecessors_sequence(result: StudyResult, *kinds: ResultKind) -> Sequence:
+    """List the reports that a report replaces.
+
+    Parameters
+    ----------
+    result
+        The analysis, with the reports of the revision before.
+    kinds
+        Which kinds are replaced.
+
+    Returns
+    -------
+    sequence
+        Items of Predecessor Documents Sequence (0040,A360), PS3.3 C.17.2; empty for revision 1.
+    """
+    return references(
+        result.study_instance_uid,
+        [
+            (p.series_instance_uid, p.sop_class_uid, p.sop_instance_uid)
+            for kind in kinds
+            for p in _predecessors(result, kind)
+        ],
+    )
+
+
+def references(study_instance_uid: str, instances: list[tuple[str, str, str]]) -> Sequence:
+    """Nest references to instances of one study as PS3.3 Table C.17-3 asks.
+
+    Parameters
+    ----------
+    study_instance_uid
+        The study that all are in.
+    instances
+        (Series Instance UID, SOP Class UID, SOP Instance UID) of each.
+
+    Returns
+    -------
+    sequence
+        One item with a Referenced Series Sequence; or none if there are no instances.
+    """
+    by_series: dict[str, list[Dataset]] = {}
+    for series_uid, sop_class_uid, instance_uid in instances:
+        item = Dataset()
+        item.ReferencedSOPClassUID = sop_class_uid
+        item.ReferencedSOPInstanceUID = instance_uid
+        by_series.setdefault(series_uid, []).append(item)
+    if not by_series:
+        return Sequence()
+    study = Dataset()
+    study.ReferencedSeriesSequence = Sequence()
+    for series_uid, items in by_series.items():
+        series = Dataset()
+        series.ReferencedSOPSequence = Sequence(items)
+        series.SeriesInstanceUID = series_uid
+        study.ReferencedSeriesSequence.append(series)
+    study.StudyInstanceUID = study_instance_uid
+    return Sequence([study])
+
+
+def _predecessors(result: StudyResult, kind: ResultKind) -> list[Predecessor]:
+    return [p for p in result.predecessors if p.kind is kind]
+
+
+def _analysis(result: StudyResult) -> tuple[object, ...]:
+    """Everything but its inputs that decides what an analysis finds and how it is written."""
+    manifest = result.manifest
+    engine = {name: _version_of(name) for name in ("keras", "tensorflow")}
+    return (
+        result.study_instance_uid,
+        manifest.model_dump(mode="json"),
+        {"prevalence": result.prevalence},
+        engine,
+        REPORT_VERSION,
+    )
+
+
+def _identities(instances: tuple[InstanceResult, ...]) -> list[list[str]]:
+    return sorted([i.sop_instance_uid, i.dataset_sha256] for i in instances)
+
+
+def _version_of(distribution: str) -> str:
+    try:
+        return version(distribution)
+    except PackageNotFoundError:
+        return ""
+
+
+def contributing_equipment(result: StudyResult, source: Dataset) -> list[Dataset]:
+    """List the equipment that had a part in a result object.
+
+    Parameters
+    ----------
+    result
+        The analysis.
+    source
+        An image; its General Equipment Module is kept as the acquisition equipment.
+
+    Returns
+    -------
+    items
+        Of Contributing Equipment Sequence (0018,A001), PS3.3 C.12.1: ourselves, then the device
+        that made the image, where the image names one.
+    """
+    own = Dataset()
+    own.PurposeOfReferenceCodeSequence = Sequence([codes.code_item(codes.PROCESSING_EQUIPMENT)])
+    own.Manufacturer = MANUFACTURER
+    own.ManufacturerModelName = result.manifest.network[:64]
+    own.DeviceSerialNumber = serial_number(result)
+    own.SoftwareVersions = software_versions(result)
+    own.ContributionDateTime = _datetime(result.closed_at)
+    own.ContributionDescription = f"{CONTRIBUTION}. {NOT_FOR_DIAGNOSTIC_USE}"
+    items = [own]
+    if source.get("Manufacturer"):
+        device = Dataset()
+        device.PurposeOfReferenceCodeSequence = Sequence(
+            [codes.code_item(codes.ACQUISITION_EQUIPMENT)]
+        )
+        for keyword in _EQUIPMENT:
+            if source.get(keyword):
+                device[keyword] = deepcopy(source[keyword])
+        items.append(device)
+    return items
+
+
+def private_scheme() -> Dataset:
+    """Declare our coding scheme: an item of Coding Scheme Identification Sequence (0008,0110)."""
+    item = Dataset()
+    item.CodingSchemeDesignator = codes.PRIVATE_SCHEME
+    item.CodingSchemeName = codes.PRIVATE_SCHEME_NAME
+    item.CodingSchemeResponsibleOrganization = MANUFACTURER
+    return item
+
+
+def _datetime(moment: datetime) -> str:
+    """Value for DT, with its offset (PS3.5 6.2)."""
+    return moment.strftime("%Y%m%d%H%M%S.%f%z")

@@ -1,0 +1,260 @@
+"""Analyses as the pipeline hands them on, made up around phantoms: nothing here runs a network."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any
+
+import numpy as np
+from pydicom.dataset import Dataset
+
+import phantoms
+from model.explain import HeatMap, find_regions
+from model.manifest import (
+    Calibration,
+    Manifest,
+    OperatingPoint,
+    RegionRule,
+    RollUp,
+    RollUpRule,
+)
+from model.preprocess import to_network_input
+from model.views import Laterality
+from node.errors import TriageReason
+from node.results import BreastResult, InstanceResult, Predecessor, ResultKind, StudyResult
+
+CLOSED_AT = datetime(2024, 5, 17, 10, 31, 7, 250000, tzinfo=UTC)
+THRESHOLD = 0.4
+INPUT_SIZE_PX = (96, 72)
+
+
+def manifest(*, name: str = "phantom-net") -> Manifest:
+    """Make a manifest; there are no weights to it."""
+    return Manifest(
+        name=name,
+        version="1.2.0",
+        weights_file="none.weights.h5",
+        sha256="0123456789abcdef" * 4,
+        network="efficientnetv2b0",
+        input_size_px=INPUT_SIZE_PX,
+        preprocess_version="1",
+        classes=("no_cancer", "cancer"),
+        grad_cam_layer="top_activation",
+        calibration=Calibration(slope=1.0, offset=0.0, prevalence=0.25),
+        operating_point=OperatingPoint(
+            threshold=THRESHOLD,
+            chosen_for="90 % specificity by breast",
+            sensitivity=0.52,
+            specificity=0.9,
+        ),
+        roll_up=RollUp(views_to_breast=RollUpRule.MEAN, breasts_to_study=RollUpRule.MAX),
+        region_rule=RegionRule(
+            score_at_least=THRESHOLD, heat_map_at_least=0.5, area_at_least=0.0, regions_at_most=3
+        ),
+        figures=None,
+        start_weights="none",
+        training_data=(),
+        licence="MIT",
+        known_gaps=(),
+        intended_use="Research software, not for diagnostic use.",
+    )
+
+
+def analysed(ds: Dataset, *, score: float, weights: Manifest | None = None) -> InstanceResult:
+    """Make the result of a phantom: a heat map of two hills on the breast, regions by the rule."""
+    weights = weights or manifest()
+    laterality, view_position = view_of(ds)
+    preview = phantoms.breast_pixels(
+        laterality or "R", rows=int(ds.Rows), columns=int(ds.Columns), seed=1
+    )
+    network_input = to_network_input(preview, INPUT_SIZE_PX)
+    row, column = np.mgrid[0 : INPUT_SIZE_PX[0], 0 : INPUT_SIZE_PX[1]].astype(np.float32)
+    hills = np.exp(-((row - 40) ** 2 + (column - 20) ** 2) / 90)
+    hills += 0.8 * np.exp(-((row - 70) ** 2 + (column - 12) ** 2) / 40)
+    strength = min(1.0, score / weights.operating_point.threshold)
+    values = hills * network_input.breast_mask
+    heat_map = HeatMap(
+        values=(values * strength / values.max()).astype(np.float32),
+        breast_mask=network_input.breast_mask,
+        geometry=network_input.geometry,
+    )
+    return InstanceResult(
+        source=without_pixels(ds),
+        dataset_sha256=f"{score:.4f}".replace(".", "a").ljust(64, "0"),
+        laterality=Laterality(laterality) if laterality else None,
+        view_position=view_position,
+        score=score,
+        preview=np.round(preview * 255).astype(np.uint8),
+        heat_map=heat_map,
+        regions=find_regions(heat_map, weights.region_rule, score=score),
+    )
+
+
+def triaged(
+    ds: Dataset, reason: TriageReason = TriageReason.FOR_PROCESSING, detail: str = "as a test wants"
+) -> InstanceResult:
+    """Make the result of an image that was not analysed."""
+    laterality, view_position = view_of(ds)
+    return InstanceResult(
+        source=without_pixels(ds),
+        dataset_sha256="f" * 64,
+        laterality=Laterality(laterality) if laterality else None,
+        view_position=view_position,
+        triage_reason=reason,
+        triage_detail=detail,
+    )
+
+
+def study(
+    *instances: InstanceResult,
+    weights: Manifest | None = None,
+    prevalence: float | None = None,
+    predecessors: tuple[Predecessor, ...] = (),
+) -> StudyResult:
+    """Roll instances up to a study: breasts by the mean, the study by the largest."""
+    breasts = []
+    for laterality in (*Laterality, None):
+        own = [i for i in instances if i.laterality is laterality]
+        scores = [i.score for i in own if i.score is not None]
+        if own:
+            score = sum(scores) / len(scores) if scores else None
+            breasts.append(BreastResult(laterality=laterality, score=score))
+    return StudyResult(
+        study_instance_uid=str(instances[0].source.StudyInstanceUID),
+        revision=2 if predecessors else 1,
+        closed_at=CLOSED_AT,
+        instances=instances,
+        breasts=tuple(breasts),
+        score=max((b.score for b in breasts if b.score is not None), default=None),
+        manifest=weights or manifest(),
+        prevalence=prevalence,
+        predecessors=predecessors,
+    )
+
+
+def normal() -> StudyResult:
+    """Four views below the operating point: no region."""
+    views = phantoms.screening_study()
+    return study(*(analysed(ds, score=0.05 + 0.01 * i) for i, ds in enumerate(views)))
+
+
+def positive(**attributes: Any) -> StudyResult:
+    """Four views, the right breast above the operating point; `attributes` go to every source."""
+    views = phantoms.screening_study(lesion_in_right=True, **attributes)
+    scores = (0.62, 0.08, 0.87, 0.11)
+    return study(*(analysed(ds, score=score) for ds, score in zip(views, scores, strict=True)))
+
+
+def one_view() -> StudyResult:
+    """One view above the operating point."""
+    return study(analysed(phantoms.mammogram(), score=0.7))
+
+
+def films() -> StudyResult:
+    """Two films in Secondary Captures: no spacing, the view in Patient Orientation."""
+    uid = phantoms.uid("study of films")
+    cc = phantoms.film(view_position="CC", StudyInstanceUID=uid)
+    mlo = phantoms.film(view_position="MLO", StudyInstanceUID=uid)
+    return study(analysed(cc, score=0.55), analysed(mlo, score=0.3))
+
+
+def all_triaged() -> StudyResult:
+    """No image could be analysed; one of the instances is no image at all."""
+    first, second, third, _ = phantoms.screening_study()
+    document = Dataset()
+    for keyword in ("PatientName", "PatientID", "StudyInstanceUID", "SeriesInstanceUID"):
+        document[keyword] = third[keyword]
+    document.SOPClassUID = "1.2.840.10008.5.1.4.1.1.88.11"
+    document.SOPInstanceUID = phantoms.uid("a text report")
+    document.Modality = "SR"
+    return study(
+        triaged(first),
+        triaged(second, TriageReason.UNDECODABLE_PIXELS, "Pixel Data (7FE0,0010): 12 bytes"),
+        triaged(document, TriageReason.NOT_MAMMOGRAPHY, "Modality (0008,0060) is SR"),
+    )
+
+
+def partly_triaged() -> StudyResult:
+    """Two views analysed, one not."""
+    first, second, third, _ = phantoms.screening_study()
+    return study(analysed(first, score=0.9), analysed(second, score=0.1), triaged(third))
+
+
+def unknown_side() -> StudyResult:
+    """A view of which nobody says what it shows."""
+    ds = phantoms.mammogram(ImageLaterality=None, ViewPosition=None, ViewCodeSequence=None)
+    return study(analysed(ds, score=0.7))
+
+
+def with_prevalence() -> StudyResult:
+    """The site has set its prevalence: scores become probabilities."""
+    return replace(positive(), prevalence=0.006)
+
+
+def second_revision() -> StudyResult:
+    """Both reports replace those of the revision before."""
+    predecessors = tuple(
+        Predecessor(
+            kind=kind,
+            sop_class_uid="1.2.840.10008.5.1.4.1.1.88.33",
+            sop_instance_uid=phantoms.uid("before", kind),
+            series_instance_uid=phantoms.uid("series before", kind),
+        )
+        for kind in (ResultKind.SCORE_REPORT, ResultKind.MEASUREMENT_REPORT)
+    )
+    return replace(positive(), revision=2, predecessors=predecessors)
+
+
+def latin_1() -> StudyResult:
+    """A patient's name in Latin-1."""
+    return positive(SpecificCharacterSet="ISO_IR 100", PatientName="Müller^Jördis")
+
+
+def utf_8() -> StudyResult:
+    """A patient's name in UTF-8."""
+    return positive(SpecificCharacterSet="ISO_IR 192", PatientName="Κόρη^Άννα")
+
+
+def japanese() -> StudyResult:
+    """A patient's name with code extensions, PS3.5 H.3.1."""
+    return positive(
+        SpecificCharacterSet=["", "ISO 2022 IR 87"],
+        PatientName="Yamada^Hanako=山田^花子=やまだ^はなこ",
+    )
+
+
+STUDIES: dict[str, Callable[[], StudyResult]] = {
+    made.__name__: made
+    for made in (
+        normal,
+        positive,
+        one_view,
+        films,
+        all_triaged,
+        partly_triaged,
+        unknown_side,
+        with_prevalence,
+        second_revision,
+        latin_1,
+        utf_8,
+        japanese,
+    )
+}
+"""Kinds of study that reports must be right for."""
+
+
+def view_of(ds: Dataset) -> tuple[str | None, str | None]:
+    """Read side and view of a phantom or film."""
+    side = ds.get("ImageLaterality") or ds.get("Laterality")
+    view = ds.get("ViewPosition")
+    if view is None and isinstance(ds.get("PatientOrientation"), str):
+        view = ds.PatientOrientation
+    return side, view
+
+
+def without_pixels(ds: Dataset) -> Dataset:
+    """Copy a data set without its Pixel Data (7FE0,0010)."""
+    copy = Dataset(ds)
+    if "PixelData" in copy:
+        del copy["PixelData"]
+    return copy
