@@ -1,0 +1,229 @@
+"""The data set as it came: whole or not, and what its header says. No pixel is touched.
+
+pydicom reads a truncated file without complaint, so the structure is walked from its first element
+to its last byte (PS3.5 7.1, 7.5, A.4), skipping every value. Memory stays flat however large the
+object is, deflated ones included: they are inflated to a temporary file first.
+"""
+
+import struct
+import tempfile
+import zlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+from pydicom.dataelem import RawDataElement
+from pydicom.dataset import Dataset
+from pydicom.filereader import read_dataset
+from pydicom.tag import BaseTag
+from pydicom.uid import UID
+
+from node.errors import RejectedInstance
+
+CANNOT_UNDERSTAND = 0xC000
+"""PS3.4 B.2.3, Error: Cannot Understand."""
+
+MAX_ELEMENTS = 200_000
+"""More elements than that are an attack on our time, not an image."""
+MAX_DEPTH = 32
+MAX_HEADER_VALUE_BYTES = 64 * 1024
+"""Longer values are not read into memory; nothing that is asked of a header is so long."""
+INFLATE_IN_MEMORY_BYTES = 16 * 1024**2
+
+_PIXEL_DATA_GROUP = 0x7FE0
+_ITEM = (0xFFFE, 0xE000)
+_ITEM_END = (0xFFFE, 0xE00D)
+_SEQUENCE_END = (0xFFFE, 0xE0DD)
+_UNDEFINED = 0xFFFFFFFF
+_LONG_VRS = frozenset(
+    (b"OB", b"OD", b"OF", b"OL", b"OV", b"OW", b"SQ", b"SV", b"UC", b"UN", b"UR", b"UT", b"UV")
+)
+_CHUNK_BYTES = 1024**2
+
+
+def read_header(
+    path: Path, *, transfer_syntax_uid: str, dataset_offset: int, max_dataset_bytes: int
+) -> Dataset:
+    """Check that a data set is whole, and read what stands before its pixels.
+
+    Parameters
+    ----------
+    path
+        The file that was received.
+    transfer_syntax_uid
+        Of its data set.
+    dataset_offset
+        Where in the file the data set begins: after the file meta information, in bytes.
+    max_dataset_bytes
+        What a deflated data set may grow to.
+
+    Returns
+    -------
+    header
+        All elements before the pixel data whose value is ``MAX_HEADER_VALUE_BYTES`` at the most.
+
+    Raises
+    ------
+    RejectedInstance
+        With status 0xC000, if the file holds no data set, or only the beginning of one.
+    """
+    syntax = UID(transfer_syntax_uid)
+    with path.open("rb") as file:
+        file.seek(dataset_offset)
+        if not syntax.is_deflated:
+            return _read(file, syntax)
+        with tempfile.SpooledTemporaryFile(INFLATE_IN_MEMORY_BYTES, dir=str(path.parent)) as inflated:
+            _inflate(file, inflated, max_dataset_bytes)
+            inflated.seek(0)
+            return _read(inflated, syntax)
+
+
+def _read(file: IO[bytes], syntax: UID) -> Dataset:
+    start = file.tell()
+    end = file.seek(0, 2)
+    file.seek(start)
+    encoding = _Encoding(
+        is_implicit_vr=syntax.is_implicit_VR, byte_order="<" if syntax.is_little_endian else ">"
+    )
+    _Walk(file, end).elements(end, encoding, depth=0)
+    file.seek(start)
+    header = read_dataset(
+        file,  # type: ignore[arg-type]  # pydicom wants BinaryIO where any binary file will do
+        syntax.is_implicit_VR,
+        syntax.is_little_endian,
+        stop_when=_is_pixel_data,
+        defer_size=MAX_HEADER_VALUE_BYTES,
+    )
+    for tag in list(header.keys()):
+        raw = header.get_item(tag, keep_deferred=True)
+        if isinstance(raw, RawDataElement) and raw.value is None and raw.length > 0:
+            del header[tag]  # deferred: its value stands in the file only
+    return header
+
+
+def _is_pixel_data(tag: BaseTag, _vr: str | None, _length: int) -> bool:
+    return tag.group >= _PIXEL_DATA_GROUP
+
+
+def _inflate(source: IO[bytes], target: IO[bytes], max_bytes: int) -> None:
+    """Inflate a Deflated Explicit VR Little Endian data set (PS3.5 A.5), up to a limit."""
+    inflater = zlib.decompressobj(-zlib.MAX_WBITS)
+    size = 0
+    try:
+        while not inflater.eof and (chunk := inflater.unconsumed_tail or source.read(_CHUNK_BYTES)):
+            piece = inflater.decompress(chunk, _CHUNK_BYTES)
+            size += target.write(piece)
+            if size > max_bytes:
+                raise _rejected(f"inflates to more than the {max_bytes} bytes that are taken")
+    except zlib.error as error:
+        raise _rejected("expected a deflated data set, found something else") from error
+    if not inflater.eof:
+        raise _rejected("the deflated data set ends before its end")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Encoding:
+    is_implicit_vr: bool
+    byte_order: str
+
+
+_UN_SEQUENCE = _Encoding(is_implicit_vr=True, byte_order="<")
+"""Of a sequence with undefined length under VR UN, PS3.5 6.2.2 note 2."""
+
+
+class _Walk:
+    """One pass over the structure of a data set, from element to element."""
+
+    def __init__(self, file: IO[bytes], end: int) -> None:
+        self._file = file
+        self._end = end
+        self._position = file.tell()
+        self._element_count = 0
+
+    def elements(self, end: int, encoding: _Encoding, *, depth: int) -> None:
+        """Walk until `end`, or in an item of undefined length until its delimiter."""
+        is_open_item = depth > 0
+        while self._position < end:
+            tag, vr, length = self._element_head(encoding)
+            if tag == _ITEM_END and is_open_item:
+                return
+            if tag[0] == _ITEM[0]:
+                raise _rejected(f"expected an element at byte {self._position}, found an item")
+            if length != _UNDEFINED:
+                self._skip(length, tag)
+            elif tag[0] == _PIXEL_DATA_GROUP:
+                self._fragments(encoding)
+            else:
+                inner = _UN_SEQUENCE if vr == b"UN" else encoding
+                self._items(inner, depth=depth + 1)
+        if is_open_item:
+            raise _rejected("the data set ends inside a sequence")
+
+    def _items(self, encoding: _Encoding, *, depth: int) -> None:
+        if depth > MAX_DEPTH:
+            raise _rejected(f"sequences are nested more than {MAX_DEPTH} deep")
+        while True:
+            tag, length = self._item_head(encoding)
+            if tag == _SEQUENCE_END:
+                return
+            if tag != _ITEM:
+                raise _rejected(f"expected an item at byte {self._position}")
+            if length == _UNDEFINED:
+                self.elements(self._end, encoding, depth=depth)
+            else:
+                self._skip(length, tag)
+
+    def _fragments(self, encoding: _Encoding) -> None:
+        """Walk encapsulated pixel data, PS3.5 A.4."""
+        while True:
+            tag, length = self._item_head(encoding)
+            if tag == _SEQUENCE_END:
+                return
+            if tag != _ITEM or length == _UNDEFINED:
+                raise _rejected(f"expected a fragment of pixel data at byte {self._position}")
+            self._skip(length, tag)
+
+    def _element_head(self, encoding: _Encoding) -> tuple[tuple[int, int], bytes, int]:
+        """Read tag, VR and length of an element; the VR is empty where it is implicit."""
+        self._element_count += 1
+        if self._element_count > MAX_ELEMENTS:
+            raise _rejected(f"more than {MAX_ELEMENTS} elements")
+        head = self._take(8)
+        order = encoding.byte_order
+        group, element = struct.unpack_from(f"{order}HH", head)
+        vr = head[4:6]
+        # Delimiters have no VR; and some writers fall back to implicit VR halfway.
+        if encoding.is_implicit_vr or group == _ITEM[0] or not (vr.isalpha() and vr.isupper()):
+            (length,) = struct.unpack_from(f"{order}L", head, 4)
+            return (group, element), b"", length
+        if vr in _LONG_VRS:
+            (length,) = struct.unpack(f"{order}L", self._take(4))
+        else:
+            (length,) = struct.unpack_from(f"{order}H", head, 6)
+        return (group, element), vr, length
+
+    def _item_head(self, encoding: _Encoding) -> tuple[tuple[int, int], int]:
+        group, element, length = struct.unpack(f"{encoding.byte_order}HHL", self._take(8))
+        self._element_count += 1
+        if self._element_count > MAX_ELEMENTS:
+            raise _rejected(f"more than {MAX_ELEMENTS} elements and items")
+        return (group, element), length
+
+    def _take(self, count: int) -> bytes:
+        taken = self._file.read(count)
+        if len(taken) < count:
+            raise _rejected(f"the data set ends inside the element at byte {self._position}")
+        self._position += count
+        return taken
+
+    def _skip(self, length: int, tag: tuple[int, int]) -> None:
+        if self._position + length > self._end:
+            raise _rejected(
+                f"({tag[0]:04X},{tag[1]:04X}) claims {length} bytes, "
+                f"{self._end - self._position} are there"
+            )
+        self._position = self._file.seek(length, 1)
+
+
+def _rejected(reason: str) -> RejectedInstance:
+    return RejectedInstance(status=CANNOT_UNDERSTAND, reason=reason)
