@@ -58,13 +58,22 @@ class SettingsError(NodeError):
 
 
 class UnknownStudy(NodeError):
-    """The log holds no study with that Study Instance UID."""
+    """The log holds no study with that Study Instance UID, or several that end so.
 
-    def __init__(self, *, study_instance_uid: str) -> None:
-        super().__init__(
-            f"No study {study_instance_uid} in the log. "
-            "`mammonode studies list` shows the studies that were received."
-        )
+    Parameters
+    ----------
+    study_instance_uid
+        What the person gave: a Study Instance UID (0020,000D) or the end of one.
+    matches
+        How many studies it fits: none, or more than one.
+    """
+
+    def __init__(self, *, study_instance_uid: str, matches: int = 0) -> None:
+        if matches:
+            found = f"{matches} studies end in {study_instance_uid}; give more of the UID."
+        else:
+            found = f"No study {study_instance_uid} in the log."
+        super().__init__(f"{found} `mammonode studies list` shows the studies that were received.")
 
 
 class RejectedInstance(NodeError):

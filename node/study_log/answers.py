@@ -1,0 +1,180 @@
+"""What the study log answers: frozen values without patient attributes.
+
+The command line prints them, and as JSON they are an interface: a name that is here stays.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from node.study_log.tables import ConflictState, DeliveryState, StudyState
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RevisionAnswer:
+    """One analysis of a study.
+
+    Attributes
+    ----------
+    number
+        From 1.
+    attempt
+        How often a worker was given it, from 1.
+    reason
+        Why it failed or was skipped; empty otherwise.
+    score, score_right, score_left
+        AI malignancy score of the study and of each breast, in [0, 1]; None where there is none.
+    is_suspicious
+        Whether the score reached the operating point; None without a score.
+    weights
+        The weights that were asked for; empty: the node's own.
+    """
+
+    number: int
+    state: StudyState
+    close_reason: str
+    closed_at: datetime
+    started_at: datetime | None
+    ended_at: datetime | None
+    attempt: int
+    reason: str
+    score: float | None
+    score_right: float | None
+    score_left: float | None
+    is_suspicious: bool | None
+    weights: str
+    model_name: str | None
+    model_version: str | None
+    weights_sha256: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StudySummary:
+    """One line of the list of studies.
+
+    Attributes
+    ----------
+    calling_ae_title, called_ae_title
+        Of the association that brought the first instance.
+    first_received_at, last_received_at
+        Of the revision that is, or was last, received.
+    instances
+        How many are stored.
+    revision
+        The newest, or None while the first is still being received.
+    failed_deliveries, open_deliveries
+        How many destinations of the newest revision were given up, and how many still wait.
+    """
+
+    study_instance_uid: str
+    state: StudyState
+    calling_ae_title: str
+    called_ae_title: str
+    first_received_at: datetime
+    last_received_at: datetime
+    instances: int
+    revision: RevisionAnswer | None
+    failed_deliveries: int
+    open_deliveries: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InstanceAnswer:
+    """One stored instance, and what the newest revision made of it.
+
+    Attributes
+    ----------
+    laterality, view_position
+        What the image shows; None where nothing in the data set says so.
+    score
+        AI malignancy score in [0, 1]; None if it was not analysed, or not yet.
+    triage_reason, triage_detail
+        Why it is not analysed, and what was found.
+    """
+
+    sop_instance_uid: str
+    sop_class_uid: str
+    transfer_syntax_uid: str
+    modality: str
+    laterality: str | None
+    view_position: str | None
+    score: float | None
+    triage_reason: str | None
+    triage_detail: str
+    size_bytes: int
+    calling_ae_title: str
+    received_at: datetime
+    path: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConflictAnswer:
+    """Another data set that came under a SOP Instance UID that is taken; a person decides."""
+
+    sop_instance_uid: str
+    state: ConflictState
+    differing_keywords: tuple[str, ...]
+    calling_ae_title: str
+    received_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ResultAnswer:
+    """One result object of the newest revision; `path` is relative to the data folder."""
+
+    kind: str
+    sop_class_uid: str
+    sop_instance_uid: str
+    series_instance_uid: str
+    source_sop_instance_uid: str | None
+    path: str
+    size_bytes: int
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeliveryAnswer:
+    """The results of one revision on their way to one destination.
+
+    Attributes
+    ----------
+    attempt
+        How often it was tried.
+    objects, acknowledged
+        How many are meant for it, and how many it has.
+    statuses
+        The last C-STORE response status of each object that was answered, each status once.
+    """
+
+    revision: int
+    destination: str
+    state: DeliveryState
+    attempt: int
+    due_at: datetime
+    reason: str
+    ended_at: datetime | None
+    objects: int
+    acknowledged: int
+    statuses: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EventAnswer:
+    """One thing that happened to the study, in the order it became durable."""
+
+    at: datetime
+    event: str
+    fields: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StudyAnswer:
+    """One study with all that the log knows of it; `results` are of the newest revision."""
+
+    summary: StudySummary
+    revisions: tuple[RevisionAnswer, ...]
+    instances: tuple[InstanceAnswer, ...]
+    conflicts: tuple[ConflictAnswer, ...]
+    results: tuple[ResultAnswer, ...]
+    deliveries: tuple[DeliveryAnswer, ...]
+    events: tuple[EventAnswer, ...]

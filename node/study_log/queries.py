@@ -1,0 +1,285 @@
+"""What an operator asks the study log; whoever asks, by whatever way, gets the same answers.
+
+Nothing here changes the log.
+"""
+
+from collections.abc import Sequence
+
+from sqlalchemy import ColumnElement, Select, and_, func, select, true
+from sqlalchemy.orm import Session, selectinload
+
+from node.errors import UnknownStudy
+from node.study_log.answers import (
+    ConflictAnswer,
+    DeliveryAnswer,
+    EventAnswer,
+    InstanceAnswer,
+    ResultAnswer,
+    RevisionAnswer,
+    StudyAnswer,
+    StudySummary,
+)
+from node.study_log.tables import (
+    Conflict,
+    ConflictState,
+    Delivery,
+    DeliveryState,
+    Instance,
+    Revision,
+    Study,
+    StudyState,
+)
+
+
+def count_studies(session: Session, *, states: Sequence[StudyState] = ()) -> int:
+    """Count the studies in any of `states`; in any state, if there are none."""
+    return session.scalar(select(func.count(Study.id)).where(_in_states(states))) or 0
+
+
+def list_studies(
+    session: Session, *, states: Sequence[StudyState] = (), limit: int = 50
+) -> tuple[StudySummary, ...]:
+    """List studies, the one that was received last first.
+
+    Parameters
+    ----------
+    session
+        Of `Database.reading`.
+    states
+        Only these; empty: all.
+    limit
+        At most so many.
+    """
+    statement = _summaries().where(_in_states(states))
+    statement = statement.order_by(Study.last_received_at.desc(), Study.id.desc()).limit(limit)
+    return tuple(_summary(*row) for row in session.execute(statement))
+
+
+def find_study_instance_uid(session: Session, text: str) -> str:
+    """Find the one study that a person means.
+
+    Parameters
+    ----------
+    session
+        Of `Database.reading`.
+    text
+        A Study Instance UID, or the end of one that only one study has.
+
+    Raises
+    ------
+    UnknownStudy
+        If no study fits, or more than one.
+    """
+    if session.scalar(select(Study.id).where(Study.study_instance_uid == text)) is not None:
+        return text
+    ending = text.removeprefix("…").removeprefix("...")
+    if not ending:
+        raise UnknownStudy(study_instance_uid=text)
+    fits = Study.study_instance_uid.endswith(ending, autoescape=True)
+    found = session.scalars(select(Study.study_instance_uid).where(fits)).all()
+    if len(found) != 1:
+        raise UnknownStudy(study_instance_uid=text, matches=len(found))
+    return found[0]
+
+
+def read_study(session: Session, study_instance_uid: str) -> StudyAnswer:
+    """Read all that the log knows of one study.
+
+    Parameters
+    ----------
+    session
+        Of `Database.reading`.
+    study_instance_uid
+        Study Instance UID (0020,000D), whole.
+
+    Raises
+    ------
+    UnknownStudy
+        If it is not in the log.
+    """
+    is_it = Study.study_instance_uid == study_instance_uid
+    row = session.execute(_summaries().where(is_it)).one_or_none()
+    if row is None:
+        raise UnknownStudy(study_instance_uid=study_instance_uid)
+    summary = _summary(*row)
+    study = session.scalars(
+        select(Study)
+        .where(is_it)
+        .options(
+            selectinload(Study.instances).selectinload(Instance.conflicts),
+            selectinload(Study.revisions)
+            .selectinload(Revision.deliveries)
+            .selectinload(Delivery.objects),
+            selectinload(Study.revisions).selectinload(Revision.outcomes),
+            selectinload(Study.revisions).selectinload(Revision.results),
+            selectinload(Study.events),
+        )
+    ).one()
+    newest = study.revisions[-1] if study.revisions else None
+    return StudyAnswer(
+        summary=summary,
+        revisions=tuple(_revision(revision) for revision in study.revisions),
+        instances=_instances(study, newest),
+        conflicts=tuple(
+            _conflict(instance, conflict)
+            for instance in study.instances
+            for conflict in instance.conflicts
+        ),
+        results=() if newest is None else _results(newest),
+        deliveries=tuple(
+            _delivery(revision.number, delivery)
+            for revision in study.revisions
+            for delivery in revision.deliveries
+        ),
+        events=tuple(
+            EventAnswer(at=event.at, event=event.event, fields=dict(event.fields))
+            for event in study.events
+        ),
+    )
+
+
+def _in_states(states: Sequence[StudyState]) -> ColumnElement[bool]:
+    return Study.state.in_([state.value for state in states]) if states else true()
+
+
+def _summaries() -> "Select[Study, int, Revision | None, int, int]":
+    """Select studies with what their lines need, in one statement."""
+    instances = (
+        select(func.count(Instance.id))
+        .where(Instance.study_id == Study.id)
+        .correlate(Study)
+        .scalar_subquery()
+    )
+    newest = (
+        select(func.max(Revision.number))
+        .where(Revision.study_id == Study.id)
+        .correlate(Study)
+        .scalar_subquery()
+    )
+    return select(
+        Study,
+        instances,
+        Revision,
+        _deliveries_in(DeliveryState.FAILED),
+        _deliveries_in(DeliveryState.PENDING, DeliveryState.IN_PROGRESS),
+    ).outerjoin(Revision, and_(Revision.study_id == Study.id, Revision.number == newest))
+
+
+def _deliveries_in(*states: DeliveryState) -> ColumnElement[int]:
+    return (
+        select(func.count(Delivery.id))
+        .where(
+            Delivery.revision_id == Revision.id,
+            Delivery.state.in_([state.value for state in states]),
+        )
+        .correlate(Revision)
+        .scalar_subquery()
+    )
+
+
+def _summary(
+    study: Study, instances: int, newest: Revision | None, failed: int, still_open: int
+) -> StudySummary:
+    return StudySummary(
+        study_instance_uid=study.study_instance_uid,
+        state=StudyState(study.state),
+        calling_ae_title=study.calling_ae_title,
+        called_ae_title=study.called_ae_title,
+        first_received_at=study.first_received_at,
+        last_received_at=study.last_received_at,
+        instances=instances,
+        revision=None if newest is None else _revision(newest),
+        failed_deliveries=failed,
+        open_deliveries=still_open,
+    )
+
+
+def _revision(revision: Revision) -> RevisionAnswer:
+    return RevisionAnswer(
+        number=revision.number,
+        state=StudyState(revision.state),
+        close_reason=revision.close_reason,
+        closed_at=revision.closed_at,
+        started_at=revision.started_at,
+        ended_at=revision.ended_at,
+        attempt=revision.attempt,
+        reason=revision.reason,
+        score=revision.score,
+        score_right=revision.score_right,
+        score_left=revision.score_left,
+        is_suspicious=revision.is_suspicious,
+        weights=revision.weights,
+        model_name=revision.model_name,
+        model_version=revision.model_version,
+        weights_sha256=revision.weights_sha256,
+    )
+
+
+def _instances(study: Study, newest: Revision | None) -> tuple[InstanceAnswer, ...]:
+    outcomes = {} if newest is None else {row.instance_id: row for row in newest.outcomes}
+    answers: list[InstanceAnswer] = []
+    for instance in study.instances:
+        outcome = outcomes.get(instance.id)
+        # What the pixels said goes before what the header alone said.
+        triaged = outcome if outcome is not None and outcome.triage_reason else instance
+        answers.append(
+            InstanceAnswer(
+                sop_instance_uid=instance.sop_instance_uid,
+                sop_class_uid=instance.sop_class_uid,
+                transfer_syntax_uid=instance.transfer_syntax_uid,
+                modality=instance.modality,
+                laterality=instance.laterality,
+                view_position=instance.view_position,
+                score=None if outcome is None else outcome.score,
+                triage_reason=triaged.triage_reason,
+                triage_detail=triaged.triage_detail,
+                size_bytes=instance.size_bytes,
+                calling_ae_title=instance.calling_ae_title,
+                received_at=instance.received_at,
+                path=instance.path,
+            )
+        )
+    return tuple(answers)
+
+
+def _conflict(instance: Instance, conflict: Conflict) -> ConflictAnswer:
+    keywords = conflict.differing_keywords
+    return ConflictAnswer(
+        sop_instance_uid=instance.sop_instance_uid,
+        state=ConflictState(conflict.state),
+        differing_keywords=tuple(keywords.split(",")) if keywords else (),
+        calling_ae_title=conflict.calling_ae_title,
+        received_at=conflict.received_at,
+    )
+
+
+def _results(revision: Revision) -> tuple[ResultAnswer, ...]:
+    return tuple(
+        ResultAnswer(
+            kind=result.kind,
+            sop_class_uid=result.sop_class_uid,
+            sop_instance_uid=result.sop_instance_uid,
+            series_instance_uid=result.series_instance_uid,
+            source_sop_instance_uid=result.source_sop_instance_uid,
+            path=result.path,
+            size_bytes=result.size_bytes,
+            created_at=result.created_at,
+        )
+        for result in revision.results
+    )
+
+
+def _delivery(revision: int, delivery: Delivery) -> DeliveryAnswer:
+    answered = sorted({item.status for item in delivery.objects if item.status is not None})
+    return DeliveryAnswer(
+        revision=revision,
+        destination=delivery.destination,
+        state=DeliveryState(delivery.state),
+        attempt=delivery.attempt,
+        due_at=delivery.due_at,
+        reason=delivery.reason,
+        ended_at=delivery.ended_at,
+        objects=len(delivery.objects),
+        acknowledged=sum(item.acknowledged_at is not None for item in delivery.objects),
+        statuses=tuple(answered),
+    )
