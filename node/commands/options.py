@@ -1,0 +1,126 @@
+"""What the commands have in common: options, exit codes, and how an error ends a command."""
+
+import json
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, is_dataclass
+from datetime import datetime
+from enum import IntEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from model.errors import ModelError, WeightsError
+from node.errors import NodeError, SettingsError, TransientError, UnknownStudy
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+
+class ExitCode(IntEnum):
+    """How a command ends; 0 only if all that was asked for was done."""
+
+    SUCCESS = 0
+    """Done."""
+    FAILURE = 1
+    """Not done, or not wholly; standard error says why."""
+    USAGE = 2
+    """The command line or a setting is not accepted."""
+    UNKNOWN_STUDY = 3
+    """No study, or more than one, fits what was given."""
+    WEIGHTS = 4
+    """The weights or their manifest cannot be used."""
+    TRY_AGAIN = 5
+    """Something that may well work later: a full disk, a busy database, a PACS that is away."""
+    INTERRUPTED = 130
+    """Ended with Ctrl+C."""
+
+
+ConfigOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--config",
+        metavar="FILE",
+        help="Settings file (TOML); without it the one that MAMMONODE_CONFIG names, else the "
+        "defaults. MAMMONODE_ variables go before the file.",
+    ),
+]
+JSONOption = Annotated[
+    bool, typer.Option("--json", help="Print JSON instead of a table; moments in UTC.")
+]
+StudyArgument = Annotated[
+    str,
+    typer.Argument(
+        metavar="STUDY",
+        help="Study Instance UID, or an ending of it that only one study has.",
+        show_default=False,
+    ),
+]
+
+
+def end_with(code: ExitCode, message: str = "") -> typer.Exit:
+    """Print one line to standard error, if there is one, and give what ends the command."""
+    if message:
+        typer.echo(f"mammonode: {message}", err=True)
+    return typer.Exit(code.value)
+
+
+@contextmanager
+def errors_as_exit_codes() -> Iterator[None]:
+    """Turn an error that was raised on purpose into one line and an exit code.
+
+    Raises
+    ------
+    SystemExit
+        In place of the error.
+    """
+    try:
+        yield
+    except (NodeError, ModelError) as error:
+        typer.echo(f"mammonode: {error}", err=True)
+        raise SystemExit(exit_code_for(error)) from None
+    except BrokenPipeError:
+        # The reader, as in `| head`, has enough. Nothing more can be flushed at exit either.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise SystemExit(ExitCode.FAILURE) from None
+    except KeyboardInterrupt:
+        raise SystemExit(ExitCode.INTERRUPTED) from None
+
+
+def exit_code_for(error: NodeError | ModelError) -> ExitCode:
+    """Say how a command ends that ran into `error`."""
+    if isinstance(error, SettingsError):
+        return ExitCode.USAGE
+    if isinstance(error, UnknownStudy):
+        return ExitCode.UNKNOWN_STUDY
+    if isinstance(error, WeightsError):
+        return ExitCode.WEIGHTS
+    if isinstance(error, TransientError):
+        return ExitCode.TRY_AGAIN
+    return ExitCode.FAILURE
+
+
+def print_json(answer: object) -> None:
+    """Print frozen values as JSON, moments in ISO 8601."""
+    typer.echo(json.dumps(answer, default=_as_json, indent=2, ensure_ascii=False))
+
+
+def _as_json(value: object) -> Any:
+    if is_dataclass(value) and not isinstance(value, type):
+        return asdict(value)
+    if isinstance(value, datetime):
+        return value.isoformat(timespec="milliseconds")
+    if isinstance(value, Path):
+        return str(value)
+    raise TypeError(f"no JSON for {type(value).__name__}")
+
+
+def make_console() -> "Console":
+    """Give a console for tables: as wide as the terminal, and never folding where there is none."""
+    from rich.console import Console
+
+    console = Console(highlight=False)
+    return console if console.is_terminal else Console(highlight=False, width=10_000)
