@@ -9,6 +9,7 @@
         ├── instances/<SOP Instance UID>.<hash>.dcm   acknowledged, as it came
         ├── conflicts/<SOP Instance UID>.<hash>.dcm   another data set under a UID that is taken
         └── results/<revision>/<SOP Instance UID>.dcm
+                               analysis.npz             only while its results are being written
 
 The hash (first digits of the data set's SHA-256) is in the name so that no file is ever written
 over by another data set, whoever comes first. The study log knows the place of every file; a file
@@ -116,6 +117,10 @@ class Store:
         """Return where a result object belongs."""
         name = f"{_checked_uid(sop_instance_uid)}.dcm"
         return self._place(study_instance_uid, f"results/{revision:d}", name)
+
+    def record_place(self, *, study_instance_uid: str, revision: int) -> str:
+        """Return where the outcome of an analysis waits until its results are written."""
+        return self._place(study_instance_uid, f"results/{revision:d}", "analysis.npz")
 
     def path(self, place: str) -> Path:
         """Return the file that a place in the study log means.

@@ -232,7 +232,9 @@ class Revision(Base):
     weights: Mapped[str]
     """The weights asked for, as in `[model] weights`; empty: the node's own."""
     attempt: Mapped[int]
-    """How often a worker was given this revision, from 1."""
+    """How often this revision was queued, from 1; only the newest may write results."""
+    interruptions: Mapped[int] = mapped_column(default=0)
+    """How often a worker process ended in the middle of this revision."""
     reason: Mapped[str]
     """Why it failed or was skipped; empty otherwise."""
     started_at: Mapped[datetime | None]
