@@ -1,0 +1,155 @@
+import json
+from pathlib import Path
+
+import pytest
+
+from model.errors import WeightsError
+from model.manifest import (
+    MANIFEST_FILE,
+    NOT_FOR_DIAGNOSTIC_USE,
+    Calibration,
+    Manifest,
+    OperatingPoint,
+    RegionRule,
+    RollUp,
+    RollUpRule,
+    read_manifest,
+    sha256_of,
+)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A folder with a manifest and a weights file that fits it."""
+    weights = tmp_path / "net.weights.h5"
+    weights.write_bytes(b"as good as weights to whoever only counts their digest")
+    manifest = Manifest(
+        name="net",
+        version="1",
+        weights_file=weights.name,
+        sha256=sha256_of(weights),
+        network="some network",
+        input_size_px=(64, 48),
+        preprocess_version="1",
+        classes=("no_cancer", "cancer"),
+        grad_cam_layer="top",
+        calibration=Calibration(slope=2.0, offset=-0.5, prevalence=0.3),
+        operating_point=OperatingPoint(
+            threshold=0.4, chosen_for="a test", sensitivity=0.5, specificity=0.9
+        ),
+        roll_up=RollUp(views_to_breast=RollUpRule.MEAN, breasts_to_study=RollUpRule.MAX),
+        region_rule=RegionRule(
+            score_at_least=0.4, heat_map_at_least=0.5, area_at_least=0.0, regions_at_most=2
+        ),
+        figures=None,
+        start_weights="none",
+        training_data=(),
+        licence="MIT",
+        known_gaps=(),
+        intended_use=NOT_FOR_DIAGNOSTIC_USE,
+    )
+    (tmp_path / MANIFEST_FILE).write_text(manifest.to_json(), encoding="utf-8")
+    return tmp_path
+
+
+def changed(folder: Path, **values: object) -> Path:
+    """Write other values into the manifest."""
+    file = folder / MANIFEST_FILE
+    content = json.loads(file.read_text()) | values
+    file.write_text(json.dumps(content), encoding="utf-8")
+    return folder
+
+
+def test_a_manifest_reads_back_as_it_was_written(folder: Path) -> None:
+    manifest = read_manifest(folder)
+
+    assert manifest == read_manifest(folder / MANIFEST_FILE)
+    assert manifest.to_json() == (folder / MANIFEST_FILE).read_text(encoding="utf-8")
+    assert manifest.roll_up.views_to_breast is RollUpRule.MEAN
+    assert manifest.input_size_px == (64, 48)
+
+
+def test_weights_without_a_manifest_do_not_load(folder: Path) -> None:
+    (folder / MANIFEST_FILE).unlink()
+
+    with pytest.raises(WeightsError, match=r"manifest\.json.*\[model\] weights"):
+        read_manifest(folder)
+
+
+def test_a_changed_weights_file_is_refused_with_both_digests(folder: Path) -> None:
+    expected = sha256_of(folder / "net.weights.h5")
+    with (folder / "net.weights.h5").open("ab") as file:
+        file.write(b"!")
+
+    with pytest.raises(WeightsError) as caught:
+        read_manifest(folder)
+
+    assert expected in caught.value.expected
+    assert sha256_of(folder / "net.weights.h5") in caught.value.found
+    assert caught.value.to_do
+
+
+def test_a_missing_weights_file_is_named(folder: Path) -> None:
+    (folder / "net.weights.h5").unlink()
+
+    with pytest.raises(WeightsError, match=r"net\.weights\.h5"):
+        read_manifest(folder)
+
+
+@pytest.mark.parametrize(
+    ("values", "field"),
+    [
+        ({"sha256": "abc"}, "sha256"),
+        ({"calibration": {"slope": -1.0, "offset": 0.0, "prevalence": 0.3}}, r"calibration\.slope"),
+        ({"surprise": 1}, "surprise"),
+        ({"weights_file": "../../elsewhere.weights.h5"}, "without a folder"),
+        ({"weights_file": "net.pkl"}, "HDF5"),
+        ({"input_size_px": [16, 16]}, "32 by 32"),
+        ({"classes": ["cancer"]}, "classes"),
+    ],
+)
+def test_a_wrong_field_is_named(folder: Path, values: dict[str, object], field: str) -> None:
+    changed(folder, **values)
+
+    with pytest.raises(WeightsError, match=field):
+        read_manifest(folder)
+
+
+def test_a_manifest_that_is_no_json_is_refused(folder: Path) -> None:
+    (folder / MANIFEST_FILE).write_bytes(b"\xff\xfe\x00weights")
+
+    with pytest.raises(WeightsError, match=r"manifest\.json"):
+        read_manifest(folder)
+
+
+def test_other_preprocessing_is_refused(folder: Path) -> None:
+    manifest = read_manifest(folder)
+
+    manifest.require_preprocessing("1")
+    with pytest.raises(WeightsError, match="version 2.*version 1"):
+        manifest.require_preprocessing("2")
+
+
+def test_the_score_is_the_sigmoid_of_the_scaled_log_odds() -> None:
+    calibration = Calibration(slope=2.0, offset=-0.5, prevalence=0.3)
+
+    # Log odds of 0.5 are 0: sigmoid(-0.5).
+    assert calibration.score(0.5) == pytest.approx(0.3775407)
+    assert 0.0 < calibration.score(0.0) < calibration.score(0.4) < calibration.score(1.0) < 1.0
+
+
+def test_another_prevalence_shifts_the_odds_and_keeps_the_order() -> None:
+    calibration = Calibration(slope=1.0, offset=0.0, prevalence=0.5)
+
+    # Even odds at a prevalence of one half are the prevalence itself at any other.
+    assert calibration.score(0.5, prevalence=0.01) == pytest.approx(0.01)
+    assert calibration.at_prevalence(0.5, 0.01) == pytest.approx(0.01)
+    assert calibration.score(0.8, prevalence=0.01) == pytest.approx(
+        calibration.at_prevalence(calibration.score(0.8), 0.01)
+    )
+    assert calibration.score(0.8, prevalence=0.5) == pytest.approx(calibration.score(0.8))
+
+
+def test_scores_roll_up_by_their_rule() -> None:
+    assert RollUpRule.MEAN.of([0.2, 0.6]) == pytest.approx(0.4)
+    assert RollUpRule.MAX.of([0.2, 0.6]) == 0.6
