@@ -7,6 +7,19 @@
     └── WeightsError     these weights cannot be used; stop before any image is scored
 """
 
+from enum import StrEnum
+
+
+class PixelDataCause(StrEnum):
+    """What is wrong with an image's pixels, for whoever decides what becomes of the image."""
+
+    NO_BREAST = "no breast"
+    ALL_ZERO = "all zero"
+    MULTI_FRAME = "more than one frame"
+    NOT_GREYSCALE = "not one grey value for each pixel"
+    UNDECODABLE = "cannot be decoded"
+    """Also: absent, short, long, or more than any mammogram has."""
+
 
 class ModelError(Exception):
     """Root of everything that `model` raises on purpose."""
@@ -34,7 +47,20 @@ class PixelDataError(_FactsError):
         What they were. Never a patient's name, ID, birth date or accession number.
     to_do
         What a person can do about it; empty where there is nothing to do.
+    cause
+        The same for a program; what preprocessing finds is that there is no breast.
     """
+
+    def __init__(
+        self,
+        *,
+        expected: str,
+        found: str,
+        to_do: str = "",
+        cause: PixelDataCause = PixelDataCause.NO_BREAST,
+    ) -> None:
+        super().__init__(expected=expected, found=found, to_do=to_do)
+        self.cause = cause
 
 
 class WeightsError(_FactsError):

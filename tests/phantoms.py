@@ -70,7 +70,7 @@ _GDCM_ENCODES = {
     JPEGLosslessSV1: "JPEGLosslessProcess14_1",
 }
 ENCODABLE = (*_NATIVE, *_PYDICOM_ENCODES, *_OPENJPEG_ENCODES, *_GDCM_ENCODES)
-"""Transfer syntaxes that a phantom can be written in."""
+"""Transfer syntaxes that a phantom can be written in: JPEG Baseline and Extended with 8 bits only."""
 
 
 class Disc(NamedTuple):
@@ -368,6 +368,9 @@ def _finish(ds: Dataset, transfer_syntax: str, attributes: dict[str, Any]) -> Da
         ds["PixelData"].is_undefined_length = True
         ds["PixelData"].VR = "OB"
     elif transfer_syntax in _GDCM_ENCODES:
+        if transfer_syntax == JPEGExtended12Bit and ds.BitsStored > 8:
+            message = "gdcm writes 12 bit JPEG Extended wrongly; use dcmcjpeg"
+            raise ValueError(message)
         _compress_with_gdcm(ds, transfer_syntax)
     elif transfer_syntax == ExplicitVRBigEndian and ds.BitsAllocated == 16:
         ds.PixelData = np.frombuffer(ds.PixelData, "<u2").byteswap().tobytes()
