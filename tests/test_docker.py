@@ -4,15 +4,9 @@ import json
 import re
 from pathlib import Path
 
-import pytest
-
 from node.settings_loading import load_settings
 
 DOCKER = Path(__file__).parent.parent / "docker"
-
-pytestmark = pytest.mark.skipif(
-    not DOCKER.is_dir(), reason="docker/ is not part of what is installed"
-)
 
 
 def test_node_and_pacs_know_each_other() -> None:

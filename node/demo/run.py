@@ -207,7 +207,7 @@ def _send_and_wait(
         TimeElapsedColumn(),
         console=console,
     )
-    database = Database(settings)
+    database = Database.open(settings)
     sent_at_s: dict[str, float] = {}
     outcomes: dict[str, Outcome] = {}
     with progress:
