@@ -24,11 +24,11 @@ import threading
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from sqlalchemy.orm import Session
 
-from node.errors import PermanentError
+from node.errors import NodeError, PermanentError
 
 if TYPE_CHECKING:
     from dbos import DBOSClient, EnqueueOptions
@@ -78,27 +78,30 @@ class DeliveryWork:
 
 
 Work = AnalysisWork | DeliveryWork
+T = TypeVar("T")
 
 
 class Checkpoint(Protocol):
     """Runs one step of a workflow, or gives back what it returned when it ran before a crash."""
 
     def __call__(self, name: str, step: Callable[[], str], /) -> str:
-        """Run `step` under `name`; its result is durable when this returns."""
+        """Run `step` under `name`; its result is durable when this returns.
+
+        If the step raises, `Handlers.failed` is called and the workflow ends here.
+        """
 
 
 class Handlers(Protocol):
-    """What a worker does with its work.
-
-    Neither raises: a failure is written into the study log, where it decides what comes next.
-    Both may be called again for the same work, after a crash.
-    """
+    """What a worker does with its work; each may be called again for the same work."""
 
     def analyse(self, work: AnalysisWork, checkpoint: Checkpoint) -> None:
         """Take one revision from its instances to stored results."""
 
     def deliver(self, work: DeliveryWork) -> None:
         """Try once to send one revision to one destination."""
+
+    def failed(self, work: Work, error: Exception) -> None:
+        """Write the failure of work into the study log, where it decides what comes next."""
 
 
 class WorkQueue:
@@ -226,6 +229,13 @@ class WorkQueue:
         )
         return tuple(_work_from(row.name, row.input) for row in rows)
 
+    def waiting_or_running(self) -> frozenset[str]:
+        """List the workflow ids of all work that is queued, delayed or under way."""
+        rows = self._client.list_workflows(
+            status=["ENQUEUED", "DELAYED", "PENDING"], load_input=False, load_output=False
+        )
+        return frozenset(row.workflow_id for row in rows)
+
     def cancel(self, work: Work) -> None:
         """End work that was given anew under another attempt; a finished one stays as it is."""
         self._client.cancel_workflow(work.workflow_id)
@@ -264,17 +274,26 @@ class WorkQueue:
             }
         )
 
-        def checkpoint(name: str, step: Callable[[], str], /) -> str:
-            options: StepOptions = {"name": name}
-            return DBOS.run_step(options, step)
-
         @DBOS.workflow(name=ANALYSIS, max_recovery_attempts=None)
         def analysis(**ids: Any) -> None:
-            handlers.analyse(AnalysisWork(**ids), checkpoint)
+            work = AnalysisWork(**ids)
+
+            def checkpoint(name: str, step: Callable[[], str], /) -> str:
+                # A step that failed is recorded as a result, not as an exception: the engine
+                # would give the exception back after a crash as one of another class.
+                options: StepOptions = {"name": name}
+                outcome = DBOS.run_step(options, lambda: _attempt(step, work, handlers))
+                if outcome is None:
+                    raise _Ended
+                return outcome
+
+            with contextlib.suppress(_Ended):
+                handlers.analyse(work, checkpoint)
 
         @DBOS.workflow(name=DELIVERY, max_recovery_attempts=None)
         def delivery(**ids: Any) -> None:
-            handlers.deliver(DeliveryWork(**ids))
+            work = DeliveryWork(**ids)
+            _attempt(lambda: handlers.deliver(work), work, handlers)
 
         try:
             DBOS.listen_queues([ANALYSIS, DELIVERY])
@@ -301,6 +320,23 @@ class WorkQueue:
             application_name=APPLICATION_NAME,
             lazy=True,
         )
+
+
+class _Ended(Exception):
+    """Leaves a workflow whose step has failed."""
+
+
+def _attempt(step: Callable[[], T], work: Work, handlers: Handlers) -> T | None:
+    """Do the work; whatever goes wrong ends this work alone, and is written down."""
+    try:
+        return step()
+    except Exception as error:
+        if not isinstance(error, NodeError):
+            logger.exception(
+                "Work failed", extra={"event": "work_failed", "workflow_id": work.workflow_id}
+            )
+        handlers.failed(work, error)
+        return None
 
 
 _quiet_lock = threading.Lock()

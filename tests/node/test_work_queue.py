@@ -11,8 +11,8 @@ import pytest
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from node.errors import PermanentError
-from node.work_queue import AnalysisWork, Checkpoint, DeliveryWork, WorkQueue
+from node.errors import PermanentError, TransientError
+from node.work_queue import AnalysisWork, Checkpoint, DeliveryWork, Work, WorkQueue
 
 STUDY = "1.2.3"
 
@@ -41,7 +41,7 @@ class RecordingHandlers:
     """Remembers what it was given; an event tells when the expected number has come."""
 
     def __init__(self, expected: int) -> None:
-        self.done: list[AnalysisWork | DeliveryWork] = []
+        self.done: list[Work] = []
         self.all_done = threading.Event()
         self._expected = expected
 
@@ -51,7 +51,10 @@ class RecordingHandlers:
     def deliver(self, work: DeliveryWork) -> None:
         self._record(work)
 
-    def _record(self, work: AnalysisWork | DeliveryWork) -> None:
+    def failed(self, work: Work, error: Exception) -> None:
+        pytest.fail(f"{work} failed: {error}")
+
+    def _record(self, work: Work) -> None:
         self.done.append(work)
         if len(self.done) >= self._expected:
             self.all_done.set()
@@ -131,6 +134,7 @@ def test_a_destination_that_hangs_delays_no_other(queue: WorkQueue, engine: sa.E
         queue.enqueue_delivery(
             session, study_instance_uid=STUDY, revision=1, destination="quick", attempt=1
         )
+    slow_begun = threading.Event()
     slow_may_end = threading.Event()
     quick_done = threading.Event()
     slow_tries: list[int] = []
@@ -142,12 +146,13 @@ def test_a_destination_that_hangs_delays_no_other(queue: WorkQueue, engine: sa.E
                 quick_done.set()
                 return
             slow_tries.append(work.attempt)
+            slow_begun.set()
             slow_may_end.wait(20)
             if work.attempt == 2:
                 slow_done.set()
 
     with queue.running("worker-1", Handlers(expected=0), stop_timeout_s=0):
-        is_quick_done = quick_done.wait(20)
+        is_quick_done = slow_begun.wait(20) and quick_done.wait(20)
         tries_meanwhile = list(slow_tries)
         slow_may_end.set()
         is_slow_done = slow_done.wait(20)
@@ -186,7 +191,9 @@ def test_what_a_killed_worker_had_under_way_is_resumed_from_its_last_finished_st
                 checkpoint("second", second)
                 ended.set()
             def deliver(self, work):
-                pass
+                raise NotImplementedError
+            def failed(self, work, error):
+                raise error
         ended = threading.Event()
         with WorkQueue({url!r}).running("worker-1", Handlers(), stop_timeout_s=0):
             assert ended.wait(20)
@@ -216,6 +223,47 @@ def test_work_that_was_given_anew_is_not_taken_up_under_its_old_attempt(
         handlers.all_done.wait(20)
 
     assert handlers.done == [analysis(attempt=2)]
+
+
+def test_a_step_that_fails_is_told_once_and_ends_its_workflow(
+    queue: WorkQueue, engine: sa.Engine
+) -> None:
+    with Session(engine) as session, session.begin():
+        queue.enqueue_analysis(session, study_instance_uid=STUDY, revision=1, attempt=1)
+    told: list[tuple[Work, Exception]] = []
+    told_once = threading.Event()
+    second_step_ran = threading.Event()
+
+    class Handlers(RecordingHandlers):
+        def analyse(self, work: AnalysisWork, checkpoint: Checkpoint) -> None:
+            def first() -> str:
+                raise TransientError(reason="disk full")
+
+            checkpoint("first", first)
+            second_step_ran.set()
+
+        def failed(self, work: Work, error: Exception) -> None:
+            told.append((work, error))
+            told_once.set()
+
+    with queue.running("worker-1", Handlers(expected=0), stop_timeout_s=2):
+        told_once.wait(20)
+
+    assert [(work, type(error)) for work, error in told] == [(analysis(), TransientError)]
+    assert not second_step_ran.is_set()
+    assert queue.waiting_or_running() == frozenset()
+
+
+def test_work_that_waits_is_listed(queue: WorkQueue, engine: sa.Engine) -> None:
+    with Session(engine) as session, session.begin():
+        queue.enqueue_analysis(session, study_instance_uid=STUDY, revision=1, attempt=1)
+        queue.enqueue_analysis(
+            session, study_instance_uid=STUDY, revision=2, attempt=1, delay_s=3600
+        )
+
+    ids = queue.waiting_or_running()
+
+    assert ids == {"analysis/1.2.3/1/1", "analysis/1.2.3/2/1"}
 
 
 def test_no_argument_is_stored_as_a_pickle(queue: WorkQueue, engine: sa.Engine) -> None:

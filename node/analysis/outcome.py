@@ -1,0 +1,184 @@
+"""What one analysis leaves behind: objects in the store, and rows of the study log for them."""
+
+import io
+from collections import Counter
+from collections.abc import Sequence
+from datetime import datetime
+
+from pydicom import dcmwrite
+from sqlalchemy import delete, select
+from sqlalchemy.orm import Session
+
+from model.views import Laterality
+from node.result_kinds import ResultKind
+from node.results import Predecessor, ResultObject, StudyResult
+from node.settings import DestinationSettings
+from node.store import Store
+from node.study_log.tables import Delivery, DeliveryObject, DeliveryState, Result, Revision
+from node.work_queue import AnalysisWork
+
+_REPORT_KINDS = (ResultKind.SCORE_REPORT, ResultKind.MEASUREMENT_REPORT)
+
+
+def predecessors_of(session: Session, revision: Revision) -> tuple[Predecessor, ...]:
+    """Find the Structured Reports that this revision's reports replace.
+
+    Those of the last earlier revision that has any (PS3.3 C.17.2, Predecessor Documents Sequence).
+    """
+    earlier = (
+        select(Result)
+        .join(Revision, Revision.id == Result.revision_id)
+        .where(
+            Revision.study_id == revision.study_id,
+            Revision.number < revision.number,
+            Result.kind.in_(_REPORT_KINDS),
+        )
+        .order_by(Revision.number.desc(), Result.id)
+    )
+    results = session.scalars(earlier).all()
+    return tuple(
+        Predecessor(
+            kind=ResultKind(result.kind),
+            sop_class_uid=result.sop_class_uid,
+            sop_instance_uid=result.sop_instance_uid,
+            series_instance_uid=result.series_instance_uid,
+        )
+        for result in results
+        if result.revision_id == results[0].revision_id
+    )
+
+
+def keep(
+    store: Store, work: AnalysisWork, result_object: ResultObject, *, created_at: datetime
+) -> Result:
+    """Write one object to the store, and describe it for the log.
+
+    Writing it again, after a crash, gives the same bytes at the same place.
+
+    Parameters
+    ----------
+    store
+        Where results go.
+    work
+        The study and revision that it belongs to.
+    result_object
+        What `node.report.write.write_results` made.
+    created_at
+        Now, aware UTC; stands in the log alone, never in the object.
+    """
+    ds = result_object.dataset
+    place = store.result_place(
+        study_instance_uid=work.study_instance_uid,
+        revision=work.revision,
+        sop_instance_uid=str(ds.SOPInstanceUID),
+    )
+    buffer = io.BytesIO()
+    dcmwrite(buffer, ds, enforce_file_format=True)
+    content = buffer.getvalue()
+    store.keep_bytes(content, place)
+    return Result(
+        kind=result_object.kind,
+        index=result_object.index,
+        sop_class_uid=str(ds.SOPClassUID),
+        sop_instance_uid=str(ds.SOPInstanceUID),
+        series_instance_uid=str(ds.SeriesInstanceUID),
+        source_sop_instance_uid=result_object.source_sop_instance_uid,
+        path=place,
+        size_bytes=len(content),
+        created_at=created_at,
+    )
+
+
+def write_outcome(revision: Revision, result: StudyResult) -> None:
+    """Copy scores, model and triage reasons to the log."""
+    scores = {breast.laterality: breast.score for breast in result.breasts}
+    threshold = result.manifest.operating_point.threshold
+    revision.reason = "" if result.analysed else _why_skipped(result)
+    revision.score = result.score
+    revision.score_right = scores.get(Laterality.RIGHT)
+    revision.score_left = scores.get(Laterality.LEFT)
+    revision.is_suspicious = None if result.score is None else result.score >= threshold
+    revision.model_name = result.manifest.name
+    revision.model_version = result.manifest.version
+    revision.weights_sha256 = result.manifest.sha256
+    by_uid = {instance.sop_instance_uid: instance for instance in result.instances}
+    for outcome in revision.outcomes:
+        instance = by_uid[outcome.instance.sop_instance_uid]
+        outcome.score = instance.score
+        outcome.triage_reason = instance.triage_reason
+        outcome.triage_detail = instance.triage_detail
+
+
+def list_results(session: Session, revision: Revision, rows: Sequence[Result]) -> None:
+    """List the objects of a revision.
+
+    An object that an earlier attempt listed keeps its row, and with it what is known of its
+    delivery; one that was not made again, since the model has changed meanwhile, leaves the list.
+    """
+    made = {row.sop_instance_uid for row in rows}
+    outdated = [row.id for row in revision.results if row.sop_instance_uid not in made]
+    if outdated:
+        session.execute(delete(DeliveryObject).where(DeliveryObject.result_id.in_(outdated)))
+        session.execute(delete(Result).where(Result.id.in_(outdated)))
+        session.expire_all()
+    listed = {row.sop_instance_uid for row in revision.results}
+    revision.results += [row for row in rows if row.sop_instance_uid not in listed]
+    session.flush()
+
+
+def due_deliveries(
+    session: Session,
+    revision: Revision,
+    destinations: Sequence[DestinationSettings],
+    now: datetime,
+) -> list[Delivery]:
+    """Make the delivery to each destination, and give those that have something to send.
+
+    Parameters
+    ----------
+    session
+        Of `Database.writing`.
+    revision
+        With its results listed.
+    destinations
+        Each with the kinds that it gets.
+    now
+        Aware UTC.
+    """
+    due = []
+    for destination in destinations:
+        wanted = [row for row in revision.results if row.kind in destination.kinds]
+        found = [row for row in revision.deliveries if row.destination == destination.name]
+        delivery = found[0] if found else _new_delivery(revision, destination, now)
+        listed = {row.result_id for row in delivery.objects}
+        delivery.objects += [
+            DeliveryObject(result_id=row.id) for row in wanted if row.id not in listed
+        ]
+        if all(row.acknowledged_at is not None for row in delivery.objects):
+            delivery.state = DeliveryState.COMPLETED
+            delivery.ended_at = delivery.ended_at or now
+            continue
+        delivery.state = DeliveryState.PENDING
+        delivery.due_at = now
+        due.append(delivery)
+    session.flush()
+    return due
+
+
+def _new_delivery(revision: Revision, destination: DestinationSettings, now: datetime) -> Delivery:
+    delivery = Delivery(
+        destination=destination.name,
+        state=DeliveryState.PENDING,
+        attempt=0,
+        due_at=now,
+        reason="",
+    )
+    revision.deliveries.append(delivery)
+    return delivery
+
+
+def _why_skipped(result: StudyResult) -> str:
+    """Sum up why no image was analysed."""
+    reasons = Counter(i.triage_reason.value for i in result.triaged if i.triage_reason)
+    counts = "; ".join(f"{count} × {reason}" for reason, count in sorted(reasons.items()))
+    return f"No image could be analysed: {counts}" if counts else "The study holds no image"

@@ -1,0 +1,345 @@
+"""The durable workflow: one revision of a study, from its instances to stored results.
+
+Two steps, each checkpointed by the work queue and each safe to run twice: ``analyse`` reads,
+preprocesses, classifies and explains, and leaves its outcome in a file; ``report`` writes the
+result objects to the store and closes the revision in the study log, with its deliveries, in one
+transaction. Only the newest attempt of a revision may write: whoever finds another number in the
+log has been given up on, and ends without a trace.
+"""
+
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any, Protocol
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from node.analysis import record
+from node.analysis.outcome import (
+    due_deliveries,
+    keep,
+    list_results,
+    predecessors_of,
+    write_outcome,
+)
+from node.analysis.pipeline import SourceInstance
+from node.errors import PermanentError, TransientError, TriageReason
+from node.report.write import write_results
+from node.result_kinds import PROFILES, ResultKind
+from node.results import Predecessor, StudyResult
+from node.retries import GiveUp, RetryPolicy, after_failure
+from node.settings import Settings
+from node.store import Store
+from node.study_log.database import Database, lock_study
+from node.study_log.tables import Event, Revision, Study, StudyState
+from node.work_queue import AnalysisWork, Checkpoint, WorkQueue
+
+logger = logging.getLogger(__name__)
+
+FIRST_RETRY_S = 10
+LONGEST_RETRY_S = 300
+KINDS: Sequence[ResultKind] = PROFILES["everything"]
+"""What is written for every revision: a destination that joins later finds its kinds there."""
+
+_DONE = "done"
+_SUPERSEDED = "superseded"
+_UNDER_WAY = (StudyState.SCHEDULED, StudyState.IN_PROGRESS)
+
+
+class StudyAnalyser(Protocol):
+    """What the worker needs of `node.analysis.pipeline.Analyser`."""
+
+    def analyse(
+        self,
+        *,
+        study_instance_uid: str,
+        revision: int,
+        closed_at: datetime,
+        sources: Sequence[SourceInstance],
+        predecessors: Sequence[Predecessor],
+    ) -> StudyResult:
+        """Score and explain what can be analysed, say of the rest why not."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Claim:
+    """What one attempt works on; fixed since close-out."""
+
+    closed_at: datetime
+    weights: str
+    sources: tuple[SourceInstance, ...]
+    predecessors: tuple[Predecessor, ...]
+
+
+class AnalysisWorker:
+    """Analyses revisions and writes what was found.
+
+    Parameters
+    ----------
+    settings
+        Attempts and destinations.
+    database
+        The study log.
+    store
+        Where instances are and results go.
+    queue
+        For the next attempt and for deliveries.
+    analyser_for
+        Gives the analyser for a `weights` folder as it stands in the study log; empty: the
+        node's own. May block while the network is loaded.
+    now
+        The clock, giving aware UTC.
+    """
+
+    def __init__(
+        self,
+        *,
+        settings: Settings,
+        database: Database,
+        store: Store,
+        queue: WorkQueue,
+        analyser_for: Callable[[str], StudyAnalyser],
+        now: Callable[[], datetime],
+    ) -> None:
+        self._destinations = settings.destinations
+        self._policy = RetryPolicy(
+            max_attempts=settings.work.max_attempts,
+            first_retry_s=FIRST_RETRY_S,
+            longest_retry_s=LONGEST_RETRY_S,
+        )
+        self._database = database
+        self._store = store
+        self._queue = queue
+        self._analyser_for = analyser_for
+        self._now = now
+        self._begun: set[AnalysisWork] = set()
+
+    def analyse(self, work: AnalysisWork, checkpoint: Checkpoint) -> None:
+        """Do one attempt; after a crash, what is left of it."""
+        if checkpoint("analyse", lambda: self._analyse(work)) == _DONE:
+            checkpoint("report", lambda: self._report(work))
+        self._begun.discard(work)
+
+    def failed(self, work: AnalysisWork, error: Exception) -> None:
+        """Write down that an attempt failed, and queue the next one if there is to be one."""
+        step = after_failure(error, attempt=work.attempt, policy=self._policy)
+        with self._database.writing() as session:
+            found = _find(session, work)
+            if found is None:
+                return
+            study, revision = found
+            revision.reason = step.reason
+            if isinstance(step, GiveUp):
+                self._end(study, revision, StudyState.FAILED)
+                self._note(session, study, "analysis_failed", work, reason=step.reason)
+            else:
+                revision.state = StudyState.SCHEDULED
+                revision.attempt += 1
+                _show(study, revision)
+                self._queue.enqueue_analysis(
+                    session,
+                    study_instance_uid=work.study_instance_uid,
+                    revision=work.revision,
+                    attempt=revision.attempt,
+                    delay_s=step.delay_s,
+                )
+                self._note(session, study, "analysis_postponed", work, reason=step.reason)
+        self._begun.discard(work)
+        if isinstance(step, GiveUp):
+            logger.error(
+                "Analysis given up; mend the cause, then retry the study",
+                extra={**_fields("analysis_failed", work), "reason": step.reason},
+            )
+        else:
+            logger.warning(
+                "Analysis failed and will be tried again",
+                extra={
+                    **_fields("analysis_postponed", work),
+                    "reason": step.reason,
+                    "delay_s": step.delay_s,
+                },
+            )
+
+    def release(self) -> None:
+        """Hand back what is still under way when the worker is told to stop.
+
+        It is resumed by the next process without being counted as interrupted.
+        """
+        for work in tuple(self._begun):
+            with self._database.writing() as session:
+                found = _find(session, work)
+                if found is not None:
+                    study, revision = found
+                    revision.state = StudyState.SCHEDULED
+                    _show(study, revision)
+
+    def _analyse(self, work: AnalysisWork) -> str:
+        """Step one: to a file that holds all that the results are written from."""
+        claim = self._claim(work)
+        if claim is None:
+            return _SUPERSEDED
+        analyser = self._analyser_for(claim.weights)
+        result = analyser.analyse(
+            study_instance_uid=work.study_instance_uid,
+            revision=work.revision,
+            closed_at=claim.closed_at,
+            sources=claim.sources,
+            predecessors=claim.predecessors,
+        )
+        record.save(result, self._record_path(work))
+        return _DONE
+
+    def _report(self, work: AnalysisWork) -> str:
+        """Step two: objects into the store, then the revision closed in one transaction."""
+        if self._claim(work) is None:
+            return _SUPERSEDED
+        path = self._record_path(work)
+        if not path.exists():
+            raise TransientError(reason=f"Expected the outcome of the analysis at {path.name}")
+        result = record.load(path)
+        rows = [
+            keep(self._store, work, result_object, created_at=self._now())
+            for result_object in write_results(result, KINDS)
+        ]
+        with self._database.writing() as session:
+            found = _find(session, work)
+            if found is None:
+                return _SUPERSEDED
+            study, revision = found
+            write_outcome(revision, result)
+            list_results(session, revision, rows)
+            for delivery in due_deliveries(session, revision, self._destinations, self._now()):
+                self._queue.enqueue_delivery(
+                    session,
+                    study_instance_uid=work.study_instance_uid,
+                    revision=work.revision,
+                    destination=delivery.destination,
+                    attempt=delivery.attempt + 1,
+                )
+            state = StudyState.COMPLETED if result.analysed else StudyState.SKIPPED
+            self._end(study, revision, state)
+            event = "analysis_completed" if result.analysed else "analysis_skipped"
+            self._note(session, study, event, work, results=len(rows))
+            ended_at, started_at = revision.ended_at, revision.started_at
+        self._store.remove(self._record_place(work))
+        took = ended_at - started_at if ended_at and started_at else timedelta()
+        logger.info(
+            "Results stored",
+            extra={
+                **_fields(event, work),
+                "results": len(rows),
+                "duration_ms": round(took.total_seconds() * 1000),
+            },
+        )
+        return _DONE
+
+    def _claim(self, work: AnalysisWork) -> _Claim | None:
+        """Take the revision for this attempt; None if it has ended or another one has it."""
+        with self._database.writing() as session:
+            found = _find(session, work)
+            if found is None:
+                return None
+            study, revision = found
+            is_new_here = work not in self._begun
+            if is_new_here and revision.state == StudyState.IN_PROGRESS:
+                # A process died in the middle of it. Analyses run one at a time in a worker, so
+                # no other study is to blame.
+                revision.interruptions += 1
+            interruptions = revision.interruptions
+            if is_new_here:
+                revision.started_at = self._now()
+                self._note(session, study, "analysis_started", work, interruptions=interruptions)
+            revision.state = StudyState.IN_PROGRESS
+            _show(study, revision)
+            claim = _Claim(
+                closed_at=revision.closed_at,
+                weights=revision.weights,
+                sources=self._sources_of(revision),
+                predecessors=predecessors_of(session, revision),
+            )
+        self._begun.add(work)
+        if is_new_here:
+            logger.info(
+                "Analysis started",
+                extra={**_fields("analysis_started", work), "interruptions": interruptions},
+            )
+            if interruptions and interruptions % self._policy.max_attempts == 0:
+                raise PermanentError(
+                    reason=f"The worker process ended {interruptions} times in the middle of it"
+                )
+        return claim
+
+    def _sources_of(self, revision: Revision) -> tuple[SourceInstance, ...]:
+        """List the instances that were fixed at close-out."""
+        return tuple(
+            SourceInstance(
+                path=self._store.path(outcome.instance.path),
+                dataset_sha256=outcome.instance.dataset_sha256,
+                triage_reason=(
+                    TriageReason(outcome.instance.triage_reason)
+                    if outcome.instance.triage_reason
+                    else None
+                ),
+                triage_detail=outcome.instance.triage_detail,
+            )
+            for outcome in revision.outcomes
+        )
+
+    def _end(self, study: Study, revision: Revision, state: StudyState) -> None:
+        revision.state = state
+        revision.ended_at = self._now()
+        _show(study, revision)
+
+    def _note(
+        self, session: Session, study: Study, event: str, work: AnalysisWork, **fields: Any
+    ) -> None:
+        """Add an event to the study's story."""
+        session.add(
+            Event(
+                study_id=study.id,
+                at=self._now(),
+                event=event,
+                fields={"revision": work.revision, "attempt": work.attempt, **fields},
+            )
+        )
+
+    def _record_place(self, work: AnalysisWork) -> str:
+        return self._store.record_place(
+            study_instance_uid=work.study_instance_uid, revision=work.revision
+        )
+
+    def _record_path(self, work: AnalysisWork) -> Path:
+        return self._store.path(self._record_place(work))
+
+
+def _find(session: Session, work: AnalysisWork) -> tuple[Study, Revision] | None:
+    """Find study and revision, locked, if this attempt is still the one that may write."""
+    study = lock_study(session, work.study_instance_uid)
+    if study is None:
+        return None
+    revision = session.scalars(
+        select(Revision).where(Revision.study_id == study.id, Revision.number == work.revision)
+    ).one_or_none()
+    if revision is None or revision.attempt != work.attempt or revision.state not in _UNDER_WAY:
+        return None
+    return study, revision
+
+
+def _show(study: Study, revision: Revision) -> None:
+    """Let the study show the state of its newest revision, unless it is receiving again."""
+    is_newest = revision.number == max(other.number for other in study.revisions)
+    if is_newest and study.state != StudyState.RECEIVING:
+        study.state = revision.state
+
+
+def _fields(event: str, work: AnalysisWork) -> dict[str, Any]:
+    """Name the attempt in a log line."""
+    return {
+        "event": event,
+        "study_instance_uid": work.study_instance_uid,
+        "revision": work.revision,
+        "attempt": work.attempt,
+    }
