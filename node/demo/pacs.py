@@ -11,8 +11,13 @@ from typing import Any, Self
 
 from pydicom import dcmread
 from pydicom.dataset import Dataset
-from pynetdicom import AE, AllStoragePresentationContexts, evt
-from pynetdicom.sop_class import Verification
+from pynetdicom import (
+    AE,
+    AllStoragePresentationContexts,
+    VerificationPresentationContexts,
+    evt,
+)
+from pynetdicom.transport import ThreadedAssociationServer
 
 from node.result_kinds import ResultKind
 
@@ -68,11 +73,15 @@ class FilingPacs:
         self._filed: dict[str, Filed] = {}
         ae = AE(ae_title=AE_TITLE)
         ae.require_called_aet = True
-        ae.supported_contexts = AllStoragePresentationContexts
-        ae.add_supported_context(Verification)
-        self._server = ae.start_server(
+        ae.supported_contexts = [
+            *AllStoragePresentationContexts,
+            *VerificationPresentationContexts,
+        ]
+        server = ae.start_server(
             ("127.0.0.1", 0), block=False, evt_handlers=[(evt.EVT_C_STORE, self._file)]
         )
+        assert isinstance(server, ThreadedAssociationServer)  # noqa: S101  (it does not block)
+        self._server = server
 
     @property
     def port(self) -> int:

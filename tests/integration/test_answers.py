@@ -22,7 +22,6 @@ from pynetdicom import AE
 from pynetdicom.association import Association
 from pynetdicom.dimse_primitives import C_STORE
 from pynetdicom.dsutils import encode
-from pynetdicom.sop_class import Verification
 from sqlalchemy import select
 
 from node.intake.receive import Receiver
@@ -42,6 +41,8 @@ PATIENT = {
     "AccessionNumber": "SECRET-ACC-0815",
 }
 SECRETS = ("Geheimrat", "Apollonia", "SECRET-ID-4711", "19470811", "SECRET-ACC-0815")
+
+VERIFICATION = "1.2.840.10008.1.1"
 
 SUCCESS = 0x0000
 OUT_OF_RESOURCES = 0xA700
@@ -96,7 +97,7 @@ class Node:
 
     def answers_echo(self) -> bool:
         """Whether a new association gets an answer to C-ECHO."""
-        with associated(self, contexts=[(Verification, ImplicitVRLittleEndian)]) as association:
+        with associated(self, contexts=[(VERIFICATION, ImplicitVRLittleEndian)]) as association:
             return bool(association.send_c_echo().get("Status") == SUCCESS)
 
 

@@ -1,8 +1,7 @@
 from pathlib import Path
 
 from pydicom import dcmread
-from pynetdicom import AE
-from pynetdicom.sop_class import Verification
+from pynetdicom import AE, VerificationPresentationContexts
 
 from node.demo.pacs import AE_TITLE, FilingPacs
 from phantoms import mammogram, uid
@@ -47,7 +46,7 @@ def test_two_objects_that_look_alike_are_both_filed(tmp_path: Path) -> None:
 
 def test_it_answers_echo_to_its_own_ae_title_alone(tmp_path: Path) -> None:
     ae = AE()
-    ae.add_requested_context(Verification)
+    ae.requested_contexts = VerificationPresentationContexts
     with FilingPacs(tmp_path, {}) as pacs:
         known = ae.associate("127.0.0.1", pacs.port, ae_title=AE_TITLE)
         status = known.send_c_echo().Status
