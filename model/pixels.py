@@ -129,7 +129,7 @@ def _modality_lut(values: npt.NDArray[np.int64], ds: Dataset) -> Float64Array:
     intercept = _numbers(ds, "RescaleIntercept") or [0.0]
     if slope[0] == 0.0:
         raise _unusable("a Rescale Slope (0028,1053) other than 0", "0")
-    rescaled: Float64Array = values * slope[0] + intercept[0]
+    rescaled: Float64Array = values.astype(np.float64) * slope[0] + intercept[0]
     return rescaled
 
 

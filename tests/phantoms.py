@@ -70,7 +70,7 @@ _GDCM_ENCODES = {
     JPEGLosslessSV1: "JPEGLosslessProcess14_1",
 }
 ENCODABLE = (*_NATIVE, *_PYDICOM_ENCODES, *_OPENJPEG_ENCODES, *_GDCM_ENCODES)
-"""Transfer syntaxes that a phantom can be written in: JPEG Baseline and Extended with 8 bits only."""
+"""Transfer syntaxes that a phantom can be written in; JPEG Baseline and Extended: 8 bits only."""
 
 
 class Disc(NamedTuple):
@@ -145,6 +145,7 @@ def mammogram(
     ----------
     seed
         Decides texture, UIDs and the made-up patient; another seed is another patient and study.
+        A CC view has the pixels that `breast_pixels` makes of the same seed.
     study_instance_uid
         The study it belongs to; by default the one of `seed`.
     bits_stored
@@ -158,7 +159,13 @@ def mammogram(
     attributes
         Attributes by keyword that are set last; None deletes one.
     """
-    pixels = breast_pixels(laterality, rows=rows, columns=columns, lesion=lesion, seed=seed)
+    pixels = breast_pixels(
+        laterality,
+        rows=rows,
+        columns=columns,
+        lesion=lesion,
+        seed=seed if view_position == "CC" else seed + 1009,
+    )
     study = study_instance_uid or uid(seed, "study")
     ds = _patient_and_study(seed, study)
     ds.SOPClassUID = DigitalMammographyXRayImageStorageForPresentation
