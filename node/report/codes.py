@@ -67,6 +67,11 @@ BREAST_OF = {
     Laterality.RIGHT: _sct("73056007", "Right breast"),
     Laterality.LEFT: _sct("80248007", "Left breast"),
 }
+# CID 244 Laterality: what TID 1602 takes for the side of an image
+SIDE_OF = {
+    Laterality.RIGHT: _sct("24028007", "Right"),
+    Laterality.LEFT: _sct("7771000", "Left"),
+}
 BREAST = _sct("76752008", "Breast")
 
 # CID 4014 View for Mammography, by the Defined Terms of View Position (0018,5101)
@@ -106,6 +111,8 @@ ALL_ANALYSED = _private("ALL_ANALYSED", "All images analysed")
 SOME_ANALYSED = _private("SOME_ANALYSED", "Some images not analysed")
 NONE_ANALYSED = _private("NONE_ANALYSED", "No image analysed")
 NOT_ANALYSED = _private("NOT_ANALYSED", "Image not analysed")
+MODEL = _private("MODEL", "Model")
+WEIGHTS_SHA256 = _private("WEIGHTS_SHA256", "SHA-256 of the weights")
 ABOUT_SCORE = _private("ABOUT_SCORE", "Meaning of the score")
 THRESHOLD = _private("THRESHOLD", "Operating point, threshold")
 CHOSEN_FOR = _private("CHOSEN_FOR", "Operating point, chosen for")

@@ -124,9 +124,10 @@ def _evaluations(result: StudyResult) -> list[ContentItem]:
     """Qualitative Evaluations: everything that is said of the study as a whole."""
     manifest, point = result.manifest, result.manifest.operating_point
     items: list[ContentItem] = [
-        *algorithm(result),
         text(codes.INTENDED_USE, NOT_FOR_DIAGNOSTIC_USE),
         CodeContentItem(codes.OUTCOME, _outcome(result), RelationshipTypeValues.CONTAINS),
+        text(codes.MODEL, provenance.model_label(result)),
+        text(codes.WEIGHTS_SHA256, manifest.sha256),
         text(codes.ABOUT_SCORE, _about_score(result)),
         text(codes.CALIBRATION_PREVALENCE, f"{manifest.calibration.prevalence:.4f}"),
     ]

@@ -288,7 +288,7 @@ def _descriptors(image: InstanceResult) -> list[ContentItem]:
     if modality is not None:
         items.append(CodeContentItem(codes.MODALITY, modality, _ACQUISITION))
     if image.laterality is not None:
-        side = codes.BREAST_OF[image.laterality]
+        side = codes.SIDE_OF[image.laterality]
         items.append(CodeContentItem(codes.IMAGE_LATERALITY, side, _ACQUISITION))
     if source.get("StudyDate"):
         items.append(DateContentItem(codes.STUDY_DATE, DA(source.StudyDate), _ACQUISITION))

@@ -1,0 +1,36 @@
+"""From a `StudyResult` to the DICOM objects that were asked for, through one table of writers."""
+
+from collections.abc import Callable, Collection, Mapping
+
+from node.report.heat_map import write_heat_maps
+from node.report.measurement_report import write_measurement_report
+from node.report.score_report import write_score_report
+from node.results import ResultKind, ResultObject, StudyResult
+
+WRITERS: Mapping[ResultKind, Callable[[StudyResult], list[ResultObject]]] = {
+    ResultKind.SCORE_REPORT: write_score_report,
+    ResultKind.MEASUREMENT_REPORT: write_measurement_report,
+    ResultKind.HEAT_MAP: write_heat_maps,
+}
+"""One writer for each kind; a new kind is a file of its own and a line here."""
+
+
+def write_results(result: StudyResult, kinds: Collection[ResultKind]) -> list[ResultObject]:
+    """Write the results of a study as DICOM objects.
+
+    Parameters
+    ----------
+    result
+        The analysis, with at least one instance.
+    kinds
+        What is wanted; the order of the objects is that of `WRITERS`.
+
+    Returns
+    -------
+    objects
+        None for a kind that does not apply: a measurement report needs a region, a heat map an
+        analysed view. The same analysis gives the same bytes on every machine and every day,
+        except that the objects of a heat map outlive a revision: where a store already has one
+        with the same SOP Instance UID, that one stays.
+    """
+    return [made for kind, write in WRITERS.items() if kind in kinds for made in write(result)]
