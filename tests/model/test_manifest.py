@@ -126,7 +126,7 @@ def test_other_preprocessing_is_refused(folder: Path) -> None:
     manifest = read_manifest(folder)
 
     manifest.require_preprocessing("1")
-    with pytest.raises(WeightsError, match="version 2.*version 1"):
+    with pytest.raises(WeightsError, match=r"version 2.*version 1"):
         manifest.require_preprocessing("2")
 
 

@@ -1,0 +1,100 @@
+from pathlib import Path
+
+import keras
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+from model.errors import WeightsError
+from model.manifest import MANIFEST_FILE, read_manifest
+from model.network import GRAD_CAM_LAYER, build, load, split_at_features
+from networks import write_untrained_weights
+
+Images = npt.NDArray[np.float32]
+
+
+@pytest.fixture(scope="module")
+def model() -> keras.Model:
+    keras.utils.set_random_seed(1)
+    return build((96, 72))
+
+
+@pytest.fixture(scope="module")
+def images() -> Images:
+    return np.random.default_rng(2).random((3, 96, 72, 3), np.float32) * 255
+
+
+def test_two_classes_come_out_and_sum_to_one(model: keras.Model, images: Images) -> None:
+    scores = np.asarray(model(images))
+
+    assert scores.shape == (3, 2)
+    np.testing.assert_allclose(scores.sum(axis=1), 1.0, rtol=1e-5)
+
+
+def test_the_network_rescales_grey_values_itself(model: keras.Model, images: Images) -> None:
+    scores = np.asarray(model(images))
+    scores_of_another_range = np.asarray(model(images / 255))
+
+    assert np.abs(scores - scores_of_another_range).max() > 1e-4
+
+
+def test_no_layer_needs_a_pickle(model: keras.Model) -> None:
+    assert not [layer for layer in model.layers if isinstance(layer, keras.layers.Lambda)]
+
+
+def test_features_and_head_together_are_the_network(model: keras.Model, images: Images) -> None:
+    trunk, head = split_at_features(model)
+
+    features = trunk(images)
+
+    # 32 input pixels for one feature, rounded up.
+    assert tuple(features.shape) == (3, 3, 3, 1280)
+    np.testing.assert_allclose(np.asarray(head(features)), np.asarray(model(images)), atol=1e-6)
+    assert trunk.layers[-1].name == GRAD_CAM_LAYER
+
+
+def test_features_and_head_share_the_networks_weights(images: Images) -> None:
+    model = build((96, 72))
+    trunk, head = split_at_features(model)
+    softmax = model.get_layer("softmax")
+
+    softmax.set_weights([np.zeros_like(values) for values in softmax.get_weights()])
+
+    np.testing.assert_allclose(np.asarray(head(trunk(images))), 0.5)
+
+
+def test_weights_come_back_from_disk_as_they_were(tmp_path: Path, images: Images) -> None:
+    folder = write_untrained_weights(tmp_path / "weights", seed=3)
+    keras.utils.set_random_seed(3)
+    expected = np.asarray(build((96, 72))(images))
+
+    model = load(read_manifest(folder), folder)
+
+    np.testing.assert_allclose(np.asarray(model(images)), expected, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("network", "resnet50"),
+        ("classes", ("cancer", "no_cancer")),
+        ("grad_cam_layer", "block6h_add"),
+    ],
+)
+def test_weights_for_something_else_are_refused(tmp_path: Path, field: str, value: object) -> None:
+    folder = write_untrained_weights(tmp_path / "weights")
+    manifest = read_manifest(folder).model_copy(update={field: value})
+
+    with pytest.raises(WeightsError, match=field):
+        load(manifest, folder)
+
+
+def test_a_file_that_holds_other_weights_is_refused(tmp_path: Path) -> None:
+    folder = write_untrained_weights(tmp_path / "weights")
+    manifest = read_manifest(folder)
+    other = keras.Sequential([keras.Input((4,)), keras.layers.Dense(2)])
+    other.save_weights(folder / manifest.weights_file)
+
+    with pytest.raises(WeightsError, match=manifest.weights_file):
+        load(manifest, folder)
+    assert (folder / MANIFEST_FILE).exists()
