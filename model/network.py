@@ -4,6 +4,7 @@ Nothing else decides the architecture: training builds it here, and the node bui
 before it reads weights. Keras HDF5 weights only; no pickles, no Lambda layers.
 """
 
+import warnings
 from pathlib import Path
 
 import keras
@@ -126,8 +127,11 @@ def load(manifest: Manifest, folder: Path) -> keras.Model:
     model = build(manifest.input_size_px)
     path = folder / manifest.weights_file
     try:
-        model.load_weights(path)
-    except (OSError, ValueError, KeyError) as error:
+        with warnings.catch_warnings():
+            # Keras only warns of layers that a file knows nothing of, and leaves them random.
+            warnings.simplefilter("error", UserWarning)
+            model.load_weights(path)
+    except (OSError, ValueError, KeyError, UserWarning) as error:
         raise WeightsError(
             expected=f"Keras weights for {NETWORK_ID}",
             found=f"{path}: {error}",

@@ -6,7 +6,7 @@ import numpy.typing as npt
 import pytest
 
 from model.errors import WeightsError
-from model.manifest import MANIFEST_FILE, read_manifest
+from model.manifest import read_manifest
 from model.network import GRAD_CAM_LAYER, build, load, split_at_features
 from networks import write_untrained_weights
 
@@ -63,14 +63,18 @@ def test_features_and_head_share_the_networks_weights(images: Images) -> None:
     np.testing.assert_allclose(np.asarray(head(trunk(images))), 0.5)
 
 
-def test_weights_come_back_from_disk_as_they_were(tmp_path: Path, images: Images) -> None:
-    folder = write_untrained_weights(tmp_path / "weights", seed=3)
+def test_weights_come_back_from_disk_as_they_were(untrained: Path, images: Images) -> None:
     keras.utils.set_random_seed(3)
     expected = np.asarray(build((96, 72))(images))
 
-    model = load(read_manifest(folder), folder)
+    model = load(read_manifest(untrained), untrained)
 
     np.testing.assert_allclose(np.asarray(model(images)), expected, atol=1e-6)
+
+
+@pytest.fixture(scope="module")
+def untrained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_untrained_weights(tmp_path_factory.mktemp("weights"), seed=3)
 
 
 @pytest.mark.parametrize(
@@ -81,20 +85,17 @@ def test_weights_come_back_from_disk_as_they_were(tmp_path: Path, images: Images
         ("grad_cam_layer", "block6h_add"),
     ],
 )
-def test_weights_for_something_else_are_refused(tmp_path: Path, field: str, value: object) -> None:
-    folder = write_untrained_weights(tmp_path / "weights")
-    manifest = read_manifest(folder).model_copy(update={field: value})
+def test_weights_for_something_else_are_refused(untrained: Path, field: str, value: object) -> None:
+    manifest = read_manifest(untrained).model_copy(update={field: value})
 
     with pytest.raises(WeightsError, match=field):
-        load(manifest, folder)
+        load(manifest, untrained)
 
 
-def test_a_file_that_holds_other_weights_is_refused(tmp_path: Path) -> None:
-    folder = write_untrained_weights(tmp_path / "weights")
-    manifest = read_manifest(folder)
+def test_a_file_that_holds_other_weights_is_refused(untrained: Path, tmp_path: Path) -> None:
+    manifest = read_manifest(untrained)
     other = keras.Sequential([keras.Input((4,)), keras.layers.Dense(2)])
-    other.save_weights(folder / manifest.weights_file)
+    other.save_weights(tmp_path / manifest.weights_file)
 
     with pytest.raises(WeightsError, match=manifest.weights_file):
-        load(manifest, folder)
-    assert (folder / MANIFEST_FILE).exists()
+        load(manifest, tmp_path)
