@@ -1,6 +1,27 @@
 """``mammonode studies``: the study log, and what a person can ask to be done again."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
 import typer
+
+from node.commands.options import (
+    ConfigOption,
+    JSONOption,
+    StudyArgument,
+    make_console,
+    print_json,
+)
+
+if TYPE_CHECKING:
+    from node.rerun import Rerun
+    from node.settings import Settings
+    from node.study_log.database import Database
+    from node.work_queue import WorkQueue
 
 app = typer.Typer(
     help="Look at the study log, and have studies analysed or delivered again.",
@@ -8,6 +29,190 @@ app = typer.Typer(
 )
 
 
-@app.callback()
-def studies() -> None:
-    """Look at the study log, and have studies analysed or delivered again."""
+class State(StrEnum):
+    """The states that a list can be narrowed to, as one types them."""
+
+    RECEIVING = "receiving"
+    SCHEDULED = "scheduled"
+    IN_PROGRESS = "in-progress"
+    COMPLETED = "completed"
+    FAILED = "failed"
+    SKIPPED = "skipped"
+    CANCELED = "canceled"
+
+
+@app.command(
+    "list",
+    epilog="Examples:  mammonode studies list --state failed  ·  "
+    "mammonode studies list --limit 200 --json",
+)
+def list_(
+    state: Annotated[
+        list[State] | None,
+        typer.Option("--state", help="Only studies in this state; may be given several times."),
+    ] = None,
+    limit: Annotated[
+        int, typer.Option("--limit", min=1, metavar="N", help="At most so many, newest first.")
+    ] = 20,
+    as_json: JSONOption = False,
+    config: ConfigOption = None,
+) -> None:
+    """List studies: state, sender, time, images, score, and whether the results were delivered.
+
+    Times are those of this machine. A score at or above the operating point stands out.
+    """
+    from node.study_log import queries
+    from node.study_log.tables import StudyState
+
+    states = tuple(StudyState[item.name] for item in state or ())
+    with _open_log(_load(config)) as database, database.reading() as session:
+        studies = queries.list_studies(session, states=states, limit=limit)
+        total = queries.count_studies(session, states=states)
+    if as_json:
+        print_json({"total": total, "studies": studies})
+        return
+    if not studies:
+        typer.echo("No studies.", err=True)
+        return
+    from node.commands.display import studies_table
+
+    console = make_console()
+    console.print(studies_table(studies, console))
+    if total > len(studies):
+        typer.echo(f"{len(studies)} of {total} studies; --limit shows more.", err=True)
+
+
+@app.command(epilog="Example:  mammonode studies show 1.2.840.113619.2.55.3.604688119")
+def show(study: StudyArgument, as_json: JSONOption = False, config: ConfigOption = None) -> None:
+    """Show one study: AE titles, times, scores by view and breast, reasons, results, deliveries."""
+    from node.study_log import queries
+
+    with _open_log(_load(config)) as database, database.reading() as session:
+        answer = queries.read_study(session, queries.find_study_instance_uid(session, study))
+    if as_json:
+        print_json(answer)
+        return
+    from node.commands.display import study_view
+
+    console = make_console()
+    console.print(study_view(answer, console))
+
+
+@app.command(epilog="Example:  mammonode studies retry 1.2.840.113619.2.55.3.604688119")
+def retry(study: StudyArgument, as_json: JSONOption = False, config: ConfigOption = None) -> None:
+    """Try again what failed: the analysis of the newest revision, else its deliveries.
+
+    The node that serves takes the work up by itself; it need not be running now.
+    """
+    from node import rerun
+
+    with _open_log_and_queue(_load(config)) as (database, queue):
+        answer = rerun.retry(
+            database,
+            queue,
+            study_instance_uid=_find(database, study),
+            at=datetime.now(UTC),
+        )
+    _print_rerun(answer, as_json=as_json)
+
+
+@app.command(
+    epilog="Example:  mammonode studies reanalyse --weights /srv/weights/v2 "
+    "1.2.840.113619.2.55.3.604688119"
+)
+def reanalyse(
+    study: StudyArgument,
+    weights: Annotated[
+        Path | None,
+        typer.Option(
+            "--weights",
+            metavar="DIR",
+            help="Folder with the weights to use and their manifest; it must stay where it is. "
+            "Without it those of the settings.",
+        ),
+    ] = None,
+    as_json: JSONOption = False,
+    config: ConfigOption = None,
+) -> None:
+    """Analyse a study anew, as a new revision whose reports replace those of the one before."""
+    from node import rerun
+
+    folder = "" if weights is None else str(weights.expanduser().absolute())
+    with _open_log_and_queue(_load(config)) as (database, queue):
+        answer = rerun.reanalyse(
+            database,
+            queue,
+            study_instance_uid=_find(database, study),
+            weights=folder,
+            at=datetime.now(UTC),
+        )
+    _print_rerun(answer, as_json=as_json)
+
+
+def _load(config: Path | None) -> "Settings":
+    from node.settings_loading import load_settings
+
+    return load_settings(config)
+
+
+@contextmanager
+def _open_log(settings: "Settings") -> Iterator["Database"]:
+    """Open the study log that is there; nothing is made.
+
+    Raises
+    ------
+    TransientError
+        If there is none yet, or it does not answer.
+    """
+    from sqlalchemy.exc import DBAPIError
+
+    from node.errors import TransientError
+    from node.study_log.database import SQLITE_FILE, Database
+
+    if not settings.database.url and not (settings.data_dir / SQLITE_FILE).exists():
+        raise TransientError(
+            reason=f"No study log in {settings.data_dir}: `mammonode serve` makes it. "
+            "Is this the --config that the node runs with?"
+        )
+    database = Database.open(settings)
+    try:
+        yield database
+    except DBAPIError as error:
+        raise TransientError(reason=f"The study log does not answer: {error.orig}") from error
+    finally:
+        database.close()
+
+
+@contextmanager
+def _open_log_and_queue(settings: "Settings") -> Iterator[tuple["Database", "WorkQueue"]]:
+    from node.study_log.database import database_url
+    from node.work_queue import WorkQueue
+
+    with _open_log(settings) as database:
+        queue = WorkQueue(database_url(settings))
+        try:
+            yield database, queue
+        finally:
+            queue.close()
+
+
+def _find(database: "Database", study: str) -> str:
+    from node.study_log import queries
+
+    with database.reading() as session:
+        return queries.find_study_instance_uid(session, study)
+
+
+def _print_rerun(rerun: "Rerun", *, as_json: bool) -> None:
+    if as_json:
+        print_json(rerun)
+    elif rerun.attempt is not None:
+        typer.echo(
+            f"Queued: analysis of {rerun.study_instance_uid}, revision {rerun.revision}, "
+            f"attempt {rerun.attempt}."
+        )
+    else:
+        typer.echo(
+            f"Due now: results of {rerun.study_instance_uid}, revision {rerun.revision}, "
+            f"to {', '.join(rerun.destinations)}."
+        )

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from node.study_log.tables import ConflictState, DeliveryState, StudyState
+from node.study_log.tables import ConflictState, DeliveryState, InstanceKind, StudyState
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,6 +95,7 @@ class InstanceAnswer:
     sop_instance_uid: str
     sop_class_uid: str
     transfer_syntax_uid: str
+    kind: InstanceKind
     modality: str
     laterality: str | None
     view_position: str | None

@@ -12,13 +12,8 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
-from alembic import command
-from alembic.config import Config
-from alembic.script import ScriptDirectory
-from alembic.script.revision import ResolutionError
-from alembic.util import CommandError
 from sqlalchemy import URL, Connection, Engine, create_engine, event, select
 from sqlalchemy.orm import Session, sessionmaker
 from sqlalchemy.pool import ConnectionPoolEntry
@@ -26,6 +21,12 @@ from sqlalchemy.pool import ConnectionPoolEntry
 from node.errors import PermanentError
 from node.settings import Settings
 from node.study_log.tables import Study
+
+if TYPE_CHECKING:
+    from alembic.config import Config
+
+if TYPE_CHECKING:
+    from alembic.config import Config
 
 logger = logging.getLogger(__name__)
 
@@ -115,6 +116,11 @@ class Database:
         PermanentError
             If the database was last written by a newer version of the node.
         """
+        # Imported late, here and below: who only looks at the log need not wait for it.
+        from alembic import command
+        from alembic.script.revision import ResolutionError
+        from alembic.util import CommandError
+
         config = _alembic_config()
         options = {_WRITES: True}
         with self._turn, self.engine.execution_options(**options).begin() as connection:
@@ -139,6 +145,8 @@ class Database:
 
 def newest_version() -> str:
     """Give the version of the tables that this code writes."""
+    from alembic.script import ScriptDirectory
+
     return str(ScriptDirectory.from_config(_alembic_config()).get_current_head())
 
 
@@ -162,10 +170,12 @@ def lock_study(session: Session, study_instance_uid: str) -> Study | None:
 
 
 def _engine_options(url: str) -> dict[str, Any]:
+    # An error's text quotes the statement; the values in it may be a patient's.
+    options: dict[str, Any] = {"hide_parameters": True}
     if url.startswith("sqlite"):
         # Readers never wait for a connection; writers take turns before they ask for one.
-        return {"connect_args": {"timeout": BUSY_TIMEOUT_S}, "max_overflow": -1}
-    return {"pool_pre_ping": True, "max_overflow": 20}
+        return options | {"connect_args": {"timeout": BUSY_TIMEOUT_S}, "max_overflow": -1}
+    return options | {"pool_pre_ping": True, "max_overflow": 20}
 
 
 def _set_up_sqlite(dbapi_connection: Any, _entry: ConnectionPoolEntry) -> None:
@@ -189,7 +199,9 @@ def _lock_for_migration(connection: Connection) -> None:
         connection.exec_driver_sql("SELECT pg_advisory_xact_lock(7093002001)")
 
 
-def _alembic_config() -> Config:
+def _alembic_config() -> "Config":
+    from alembic.config import Config
+
     config = Config()
     config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
     config.set_main_option("path_separator", "os")

@@ -1,0 +1,260 @@
+"""Answers of the study log as tables: in a terminal to look at, through a pipe as plain columns."""
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+
+from rich.box import SIMPLE_HEAD
+from rich.console import Console, Group, RenderableType
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from node.study_log.answers import (
+    DeliveryAnswer,
+    EventAnswer,
+    InstanceAnswer,
+    RevisionAnswer,
+    StudyAnswer,
+    StudySummary,
+)
+from node.study_log.tables import DeliveryState, InstanceKind, StudyState
+
+NOT_FOR_DIAGNOSTIC_USE = "Research software, not for diagnostic use."
+UID_ENDING = 24
+"""How much of a UID is shown where the whole one would fold: enough to tell studies apart."""
+ROOM_BESIDE_UID = 76
+"""Width of the other columns of the list of studies."""
+
+_STATE_STYLES = {
+    "RECEIVING": "cyan",
+    "SCHEDULED": "cyan",
+    "PENDING": "cyan",
+    "IN PROGRESS": "cyan",
+    "COMPLETED": "green",
+    "SKIPPED": "yellow",
+    "CANCELED": "yellow",
+    "FAILED": "bold red",
+}
+
+
+def studies_table(studies: Sequence[StudySummary], console: Console) -> RenderableType:
+    """Give the list of studies, one line each."""
+    is_short = console.width < ROOM_BESIDE_UID + max(len(s.study_instance_uid) for s in studies)
+    table = _table(console, "Study", "State", "From", "Received", "Images", "Score", "Results")
+    for study in studies:
+        uid = study.study_instance_uid
+        table.add_row(
+            f"…{uid[-UID_ENDING:].lstrip('.')}" if is_short and len(uid) > UID_ENDING else uid,
+            _state(study.state),
+            study.calling_ae_title,
+            _minute(study.last_received_at),
+            str(study.instances),
+            _score(study.revision),
+            _results(study),
+        )
+    return table
+
+
+def study_view(study: StudyAnswer, console: Console) -> RenderableType:
+    """Give all that the log knows of one study."""
+    parts: list[RenderableType] = [_facts(study, console)]
+    parts.append(_section("Views", _views(study, console)))
+    if study.conflicts:
+        parts.append(_section("Conflicts", _conflicts(study, console)))
+    if study.results:
+        parts.append(_section("Results", _result_objects(study, console)))
+    if study.deliveries:
+        parts.append(_section("Deliveries", _deliveries(study.deliveries, console)))
+    parts.append(_section("Events", _events(study.events, console)))
+    parts.append(Text(NOT_FOR_DIAGNOSTIC_USE, style="dim"))
+    return Group(*parts)
+
+
+def _table(console: Console, *headings: str) -> Table:
+    """Make a table: with a rule in a terminal, else bare columns that other tools can read."""
+    table = Table(
+        box=SIMPLE_HEAD if console.is_terminal else None,
+        header_style="bold" if console.is_terminal else "",
+        pad_edge=False,
+        padding=(0, 2, 0, 0),
+        show_edge=False,
+    )
+    numbers = ("Images", "Score", "Objects", "Attempt", "KiB")
+    whole = ("State", "Received", "At", "View", "Revision", "SOP Instance UID")
+    for heading in headings:
+        table.add_column(
+            heading,
+            justify="right" if heading in numbers else "left",
+            overflow="fold",
+            no_wrap=heading in whole,
+        )
+    return table
+
+
+def _section(title: str, body: RenderableType) -> RenderableType:
+    return Group(Text(title, style="bold"), Padding(body, (0, 0, 1, 2)))
+
+
+def _facts(study: StudyAnswer, console: Console) -> RenderableType:
+    summary, newest = study.summary, study.summary.revision
+    received = f"{_second(summary.first_received_at)} to {_second(summary.last_received_at)}"
+    facts: list[tuple[str, RenderableType]] = [
+        ("Study Instance UID", summary.study_instance_uid),
+        ("State", _state(summary.state)),
+        ("Instances", str(summary.instances)),
+        ("From", f"{summary.calling_ae_title} to {summary.called_ae_title}"),
+        ("Received", received),
+    ]
+    if newest is not None:
+        facts += [
+            ("Closed", f"{_second(newest.closed_at)}, {newest.close_reason}"),
+            ("Analysed", _analysed(newest)),
+            ("Revision", f"{newest.number}, attempt {newest.attempt}"),
+        ]
+        if newest.reason:
+            facts.append(("Reason", newest.reason))
+        if newest.model_name:
+            digest = (newest.weights_sha256 or "")[:12]
+            facts.append(("Model", f"{newest.model_name} {newest.model_version} ({digest})"))
+        facts.append(("AI malignancy score", _scores(newest)))
+    grid = Table.grid(padding=(0, 2, 0, 0))
+    grid.add_column(style="dim" if console.is_terminal else "", no_wrap=True)
+    grid.add_column(overflow="fold")
+    for name, value in facts:
+        grid.add_row(name, value)
+    return Padding(grid, (0, 0, 1, 0))
+
+
+def _views(study: StudyAnswer, console: Console) -> Table:
+    table = _table(console, "View", "Score", "Not analysed because", "SOP Instance UID")
+    for instance in study.instances:
+        table.add_row(
+            _view(instance),
+            "" if instance.score is None else f"{instance.score:.3f}",
+            _triage(instance),
+            instance.sop_instance_uid,
+        )
+    return table
+
+
+def _conflicts(study: StudyAnswer, console: Console) -> Table:
+    table = _table(console, "State", "Received", "From", "Differs in", "SOP Instance UID")
+    for conflict in study.conflicts:
+        table.add_row(
+            conflict.state.value,
+            _minute(conflict.received_at),
+            conflict.calling_ae_title,
+            ", ".join(conflict.differing_keywords),
+            conflict.sop_instance_uid,
+        )
+    return table
+
+
+def _result_objects(study: StudyAnswer, console: Console) -> Table:
+    from pydicom.uid import UID  # late: the list of studies does without
+
+    table = _table(console, "Kind", "SOP class", "KiB", "SOP Instance UID")
+    for result in study.results:
+        table.add_row(
+            result.kind,
+            UID(result.sop_class_uid).name.removesuffix(" Storage"),
+            f"{result.size_bytes / 1024:.0f}",
+            result.sop_instance_uid,
+        )
+    return table
+
+
+def _deliveries(deliveries: Iterable[DeliveryAnswer], console: Console) -> Table:
+    table = _table(
+        console, "Destination", "Revision", "State", "Objects", "Attempt", "Statuses", "Reason"
+    )
+    for delivery in deliveries:
+        reason = delivery.reason
+        if delivery.state is DeliveryState.PENDING and delivery.attempt:
+            reason = f"{reason} (next try {_second(delivery.due_at)})".strip()
+        table.add_row(
+            delivery.destination,
+            str(delivery.revision),
+            _state(delivery.state),
+            f"{delivery.acknowledged} of {delivery.objects}",
+            str(delivery.attempt),
+            ", ".join(f"0x{status:04X}" for status in delivery.statuses),
+            reason,
+        )
+    return table
+
+
+def _events(events: Iterable[EventAnswer], console: Console) -> Table:
+    table = _table(console, "At", "Event", "Details")
+    for event in events:
+        details = "  ".join(
+            f"{name}={value}" for name, value in event.fields.items() if value not in (None, "", [])
+        )
+        table.add_row(_second(event.at), event.event, details)
+    return table
+
+
+def _state(state: StudyState | DeliveryState) -> Text:
+    return Text(state.value, style=_STATE_STYLES[state.value])
+
+
+def _results(study: StudySummary) -> Text:
+    """Say where the results of the newest revision are."""
+    if study.failed_deliveries:
+        return Text(f"{study.failed_deliveries} not delivered", style="bold red")
+    if study.open_deliveries:
+        return Text(f"{study.open_deliveries} to deliver", style="cyan")
+    if study.state in (StudyState.COMPLETED, StudyState.SKIPPED):
+        return Text("done", style="green")
+    return Text("")
+
+
+def _score(revision: RevisionAnswer | None) -> Text:
+    if revision is None or revision.score is None:
+        return Text("–")
+    return Text(f"{revision.score:.3f}", style="bold magenta" if revision.is_suspicious else "")
+
+
+def _scores(revision: RevisionAnswer) -> str:
+    """Say the study's score, each breast's, and on which side of the operating point it lies."""
+    if revision.score is None:
+        return "none"
+    breasts = [
+        f"{side} {score:.3f}"
+        for side, score in (("right", revision.score_right), ("left", revision.score_left))
+        if score is not None
+    ]
+    call = "at or above" if revision.is_suspicious else "below"
+    parts = f" ({', '.join(breasts)})" if breasts else ""
+    return f"{revision.score:.3f}{parts}, {call} the operating point"
+
+
+def _analysed(revision: RevisionAnswer) -> str:
+    if revision.started_at is None:
+        return "not yet"
+    if revision.ended_at is None:
+        return f"since {_second(revision.started_at)}"
+    seconds = (revision.ended_at - revision.started_at).total_seconds()
+    return f"{_second(revision.started_at)}, {seconds:.1f} s"
+
+
+def _view(instance: InstanceAnswer) -> str:
+    known = " ".join(part for part in (instance.laterality, instance.view_position) if part)
+    return known or "unknown"
+
+
+def _triage(instance: InstanceAnswer) -> str:
+    if instance.kind is not InstanceKind.IMAGE:
+        return instance.kind.value
+    if not instance.triage_reason:
+        return ""
+    detail = f": {instance.triage_detail}" if instance.triage_detail else ""
+    return f"{instance.triage_reason}{detail}"
+
+
+def _second(moment: datetime) -> str:
+    return f"{moment.astimezone():%Y-%m-%d %H:%M:%S}"
+
+
+def _minute(moment: datetime) -> str:
+    return f"{moment.astimezone():%m-%d %H:%M}"

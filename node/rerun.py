@@ -1,0 +1,244 @@
+"""What a person can ask to be done again: a failed analysis, a failed delivery, other weights.
+
+Everything is written in one transaction with the work that follows from it, while the node that
+serves the same database may be running: it takes the work up by itself.
+"""
+
+import logging
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Protocol
+
+from sqlalchemy.orm import Session
+
+from model.manifest import read_manifest
+from model.preprocess import PREPROCESS_VERSION
+from node.errors import PermanentError, UnknownStudy
+from node.study_log.database import Database, lock_study
+from node.study_log.tables import (
+    CloseReason,
+    DeliveryState,
+    Event,
+    InstanceKind,
+    InstanceOutcome,
+    Revision,
+    Study,
+    StudyState,
+)
+
+logger = logging.getLogger(__name__)
+
+RETRIED = (StudyState.FAILED, StudyState.SKIPPED, StudyState.CANCELED)
+"""An analysis that ended so can be tried again with the same images and weights."""
+ENDED = (*RETRIED, StudyState.COMPLETED)
+"""Nothing is under way for a study in one of these."""
+
+
+class AnalysisQueue(Protocol):
+    """Where the analysis of a revision is queued, within the caller's transaction."""
+
+    def enqueue_analysis(
+        self, session: Session, *, study_instance_uid: str, revision: int, attempt: int
+    ) -> None:
+        """Queue one attempt to analyse a revision."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rerun:
+    """What will be done again.
+
+    Attributes
+    ----------
+    revision
+        Which one it concerns.
+    attempt
+        Of its analysis, from 1; None if only results are sent again.
+    destinations
+        Names of those that the results are sent to again.
+    """
+
+    study_instance_uid: str
+    revision: int
+    attempt: int | None
+    destinations: tuple[str, ...]
+
+
+def retry(
+    database: Database, queue: AnalysisQueue, *, study_instance_uid: str, at: datetime
+) -> Rerun:
+    """Try again what failed: the analysis of the newest revision, else its deliveries.
+
+    Parameters
+    ----------
+    database
+        The study log.
+    queue
+        Of durable work, in the same database.
+    study_instance_uid
+        Study Instance UID (0020,000D).
+    at
+        Now, aware UTC.
+
+    Raises
+    ------
+    UnknownStudy
+        If it is not in the log.
+    PermanentError
+        If nothing failed, or work is still under way.
+    """
+    with database.writing() as session:
+        study, revision = _ended(session, study_instance_uid)
+        if StudyState(revision.state) in RETRIED:
+            rerun = _analyse_again(session, queue, study, revision)
+        else:
+            rerun = _deliver_again(study, revision, at)
+        _record(study, at, "retry_requested", rerun)
+    logger.info("Retry asked for", extra={"event": "retry_requested", **_fields(rerun)})
+    return rerun
+
+
+def reanalyse(
+    database: Database,
+    queue: AnalysisQueue,
+    *,
+    study_instance_uid: str,
+    weights: str,
+    at: datetime,
+) -> Rerun:
+    """Analyse a study anew, as a new revision: all its images, with the weights that are named.
+
+    Parameters
+    ----------
+    database
+        The study log.
+    queue
+        Of durable work, in the same database.
+    study_instance_uid
+        Study Instance UID (0020,000D).
+    weights
+        Folder with weights and their manifest, absolute; empty: the node's own.
+    at
+        Now, aware UTC.
+
+    Raises
+    ------
+    UnknownStudy
+        If it is not in the log.
+    WeightsError
+        If the weights cannot be used; then nothing is queued.
+    PermanentError
+        If the study is still being received or analysed.
+    """
+    if weights:
+        read_manifest(Path(weights)).require_preprocessing(PREPROCESS_VERSION)
+    with database.writing() as session:
+        study, newest = _ended(session, study_instance_uid)
+        revision = Revision(
+            number=newest.number + 1,
+            state=StudyState.SCHEDULED.value,
+            close_reason=CloseReason.REANALYSE.value,
+            closed_at=at,
+            weights=weights,
+            attempt=1,
+            reason="",
+            outcomes=[
+                InstanceOutcome(
+                    instance=instance,
+                    triage_reason=instance.triage_reason,
+                    triage_detail=instance.triage_detail,
+                )
+                for instance in study.instances
+                if instance.kind == InstanceKind.IMAGE.value
+            ],
+        )
+        study.revisions.append(revision)
+        study.state = StudyState.SCHEDULED.value
+        session.flush()
+        rerun = Rerun(
+            study_instance_uid=study_instance_uid,
+            revision=revision.number,
+            attempt=revision.attempt,
+            destinations=(),
+        )
+        _enqueue(session, queue, rerun, attempt=revision.attempt)
+        _record(study, at, "reanalysis_requested", rerun)
+    logger.info("Analysis asked for", extra={"event": "reanalysis_requested", **_fields(rerun)})
+    return rerun
+
+
+def _ended(session: Session, study_instance_uid: str) -> tuple[Study, Revision]:
+    """Lock a study and give its newest revision, if nothing is under way for it."""
+    study = lock_study(session, study_instance_uid)
+    if study is None:
+        raise UnknownStudy(study_instance_uid=study_instance_uid)
+    if not study.revisions:
+        raise PermanentError(
+            reason=f"Study {study_instance_uid} is {study.state} and has no image to analyse yet"
+        )
+    if StudyState(study.state) not in ENDED:
+        raise PermanentError(
+            reason=f"Study {study_instance_uid} is {study.state}: wait until it has ended"
+        )
+    return study, study.revisions[-1]
+
+
+def _analyse_again(
+    session: Session, queue: AnalysisQueue, study: Study, revision: Revision
+) -> Rerun:
+    revision.attempt += 1
+    revision.interruptions = 0
+    revision.state = study.state = StudyState.SCHEDULED.value
+    revision.reason = ""
+    revision.started_at = revision.ended_at = None
+    rerun = Rerun(
+        study_instance_uid=study.study_instance_uid,
+        revision=revision.number,
+        attempt=revision.attempt,
+        destinations=(),
+    )
+    _enqueue(session, queue, rerun, attempt=revision.attempt)
+    return rerun
+
+
+def _deliver_again(study: Study, revision: Revision, at: datetime) -> Rerun:
+    """Make failed deliveries due; the clock queues what is due, with the next attempt."""
+    failed = [d for d in revision.deliveries if d.state == DeliveryState.FAILED.value]
+    if not failed:
+        raise PermanentError(
+            reason=f"Nothing of study {study.study_instance_uid} failed: its newest revision is "
+            f"{revision.state}. `mammonode studies reanalyse` analyses it anew."
+        )
+    for delivery in failed:
+        delivery.state = DeliveryState.PENDING.value
+        delivery.due_at = at
+        delivery.reason = ""
+        delivery.ended_at = None
+    return Rerun(
+        study_instance_uid=study.study_instance_uid,
+        revision=revision.number,
+        attempt=None,
+        destinations=tuple(delivery.destination for delivery in failed),
+    )
+
+
+def _enqueue(session: Session, queue: AnalysisQueue, rerun: Rerun, *, attempt: int) -> None:
+    queue.enqueue_analysis(
+        session,
+        study_instance_uid=rerun.study_instance_uid,
+        revision=rerun.revision,
+        attempt=attempt,
+    )
+
+
+def _record(study: Study, at: datetime, event: str, rerun: Rerun) -> None:
+    study.events.append(Event(at=at, event=event, fields=_fields(rerun)))
+
+
+def _fields(rerun: Rerun) -> dict[str, object]:
+    return {
+        "study_instance_uid": rerun.study_instance_uid,
+        "revision": rerun.revision,
+        "attempt": rerun.attempt,
+        "destinations": list(rerun.destinations),
+    }

@@ -1,0 +1,184 @@
+"""What a person can ask to be done again, and what is refused."""
+
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from sqlalchemy import text
+from sqlalchemy.orm import Session
+
+from log_entries import RECEIVED_AT, add_delivery, study_entry
+from model.errors import WeightsError
+from node.errors import PermanentError, UnknownStudy
+from node.rerun import reanalyse, retry
+from node.settings import Settings
+from node.study_log.answers import StudyAnswer
+from node.study_log.database import Database, database_url
+from node.study_log.queries import read_study
+from node.study_log.tables import DeliveryState, InstanceKind, Study, StudyState
+from node.work_queue import WorkQueue
+
+NOW = RECEIVED_AT + timedelta(days=1)
+UID = study_entry(1).study_instance_uid
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    return Settings(data_dir=tmp_path)
+
+
+@pytest.fixture
+def database(settings: Settings) -> Iterator[Database]:
+    database = Database.open(settings)
+    database.migrate()
+    yield database
+    database.close()
+
+
+@pytest.fixture
+def queue(settings: Settings, database: Database) -> Iterator[WorkQueue]:
+    queue = WorkQueue(database_url(settings))
+    queue.migrate()
+    yield queue
+    queue.close()
+
+
+class FailingQueue:
+    """A queue that cannot take work."""
+
+    def enqueue_analysis(
+        self, session: Session, *, study_instance_uid: str, revision: int, attempt: int
+    ) -> None:
+        raise PermanentError(reason="the queue is broken")
+
+
+def write(database: Database, study: Study) -> None:
+    with database.writing() as session:
+        session.add(study)
+
+
+def read(database: Database) -> StudyAnswer:
+    with database.reading() as session:
+        return read_study(session, UID)
+
+
+def queued(database: Database) -> list[str]:
+    with database.reading() as session:
+        rows = session.execute(text("SELECT workflow_uuid FROM workflow_status"))
+        return [str(row[0]) for row in rows]
+
+
+@pytest.mark.parametrize("state", [StudyState.FAILED, StudyState.SKIPPED])
+def test_a_failed_analysis_is_queued_again_under_the_next_attempt(
+    database: Database, queue: WorkQueue, state: StudyState
+) -> None:
+    write(database, study_entry(1, state=state, reason="no space left"))
+
+    rerun = retry(database, queue, study_instance_uid=UID, at=NOW)
+
+    answer = read(database)
+    assert (rerun.revision, rerun.attempt) == (1, 2)
+    assert queued(database) == [f"analysis/{UID}/1/2"]
+    assert answer.summary.state is StudyState.SCHEDULED
+    assert answer.revisions[0].state is StudyState.SCHEDULED
+    assert answer.revisions[0].reason == ""
+    assert answer.events[-1].event == "retry_requested"
+    assert answer.events[-1].at == NOW
+
+
+def test_failed_deliveries_become_due_and_others_stay_as_they_are(
+    database: Database, queue: WorkQueue
+) -> None:
+    study = study_entry(1)
+    add_delivery(study.revisions[0], "pacs", DeliveryState.COMPLETED)
+    add_delivery(study.revisions[0], "viewer", DeliveryState.FAILED, reason="rejected")
+    write(database, study)
+
+    rerun = retry(database, queue, study_instance_uid=UID, at=NOW)
+
+    pacs, viewer = read(database).deliveries
+    assert rerun.attempt is None
+    assert rerun.destinations == ("viewer",)
+    assert pacs.state is DeliveryState.COMPLETED
+    assert (viewer.state, viewer.due_at, viewer.reason) == (DeliveryState.PENDING, NOW, "")
+    assert read(database).summary.state is StudyState.COMPLETED
+    assert queued(database) == []
+
+
+def test_what_has_not_failed_is_not_tried_again(database: Database, queue: WorkQueue) -> None:
+    write(database, study_entry(1))
+
+    with pytest.raises(PermanentError, match=r"Nothing of study .* failed"):
+        retry(database, queue, study_instance_uid=UID, at=NOW)
+
+
+@pytest.mark.parametrize("state", [StudyState.SCHEDULED, StudyState.IN_PROGRESS])
+def test_what_is_under_way_is_left_alone(
+    database: Database, queue: WorkQueue, state: StudyState
+) -> None:
+    write(database, study_entry(1, state=state))
+
+    with pytest.raises(PermanentError, match=f"is {state.value}: wait until it has ended"):
+        retry(database, queue, study_instance_uid=UID, at=NOW)
+    with pytest.raises(PermanentError, match=f"is {state.value}: wait until it has ended"):
+        reanalyse(database, queue, study_instance_uid=UID, weights="", at=NOW)
+
+    assert read(database).summary.state is state
+
+
+def test_a_study_that_is_still_received_has_nothing_to_analyse_again(
+    database: Database, queue: WorkQueue
+) -> None:
+    write(database, study_entry(1, state=StudyState.RECEIVING))
+
+    with pytest.raises(PermanentError, match="has no image to analyse yet"):
+        reanalyse(database, queue, study_instance_uid=UID, weights="", at=NOW)
+
+
+def test_a_study_that_is_not_in_the_log_is_unknown(database: Database, queue: WorkQueue) -> None:
+    with pytest.raises(UnknownStudy):
+        retry(database, queue, study_instance_uid="1.2.3", at=NOW)
+
+
+def test_reanalysis_is_a_new_revision_of_all_images(database: Database, queue: WorkQueue) -> None:
+    study = study_entry(1)
+    study.instances[4].kind = InstanceKind.OWN_RESULT.value
+    write(database, study)
+
+    rerun = reanalyse(database, queue, study_instance_uid=UID, weights="", at=NOW)
+
+    answer = read(database)
+    assert (rerun.revision, rerun.attempt) == (2, 1)
+    assert queued(database) == [f"analysis/{UID}/2/1"]
+    assert answer.summary.state is StudyState.SCHEDULED
+    first, second = answer.revisions
+    assert first.state is StudyState.COMPLETED
+    assert (second.state, second.closed_at, second.score) == (StudyState.SCHEDULED, NOW, None)
+    with database.reading() as session:
+        rows = session.get_one(Study, 1).revisions[1].outcomes
+        assert [row.instance.view_position for row in rows] == ["CC", "CC", "MLO", "MLO"]
+
+
+def test_weights_that_cannot_be_used_queue_nothing(
+    database: Database, queue: WorkQueue, tmp_path: Path
+) -> None:
+    write(database, study_entry(1))
+
+    with pytest.raises(WeightsError):
+        reanalyse(database, queue, study_instance_uid=UID, weights=str(tmp_path / "no"), at=NOW)
+
+    assert len(read(database).revisions) == 1
+    assert queued(database) == []
+
+
+def test_nothing_is_written_where_nothing_can_be_queued(database: Database) -> None:
+    write(database, study_entry(1, state=StudyState.FAILED, reason="why"))
+
+    with pytest.raises(PermanentError, match="the queue is broken"):
+        retry(database, FailingQueue(), study_instance_uid=UID, at=NOW)
+
+    answer = read(database)
+    assert answer.summary.state is StudyState.FAILED
+    assert answer.revisions[0].reason == "why"
+    assert answer.events[-1].event != "retry_requested"
