@@ -1,0 +1,163 @@
+"""The clock: what runs when, beside the receiver.
+
+Every job looks at the study log and does what is due; none holds state of its own that a restart
+would lose, and none waits for another.
+"""
+
+import logging
+from collections.abc import Callable
+from datetime import datetime, timedelta
+
+from apscheduler.events import EVENT_JOB_ERROR, EVENT_JOB_MISSED, JobExecutionEvent
+from apscheduler.schedulers.background import BackgroundScheduler
+
+from node.analysis.rescue import analyse_anew, analyses_under_way
+from node.delivery.due import deliver_anew, is_any_due, queue_due, tries_under_way
+from node.settings import Settings
+from node.store import Store
+from node.study_log.database import Database
+from node.study_log.workers import silent_slots, take_away
+from node.work_queue import AnalysisWork, Work, WorkQueue
+
+logger = logging.getLogger(__name__)
+
+CLOSE_OUT_INTERVAL_S = 0.5
+DELIVERY_INTERVAL_S = 1
+STALLED_INTERVAL_S = 15
+LOST_INTERVAL_S = 60
+DISK_INTERVAL_S = 30
+WORKER_SILENCE_S = 120
+"""A worker that gives no sign of life for so long has lost its slot."""
+
+
+class Clock:
+    """Runs the jobs of one data folder, in threads.
+
+    Parameters
+    ----------
+    settings
+        For the watermark of the disk.
+    database
+        The study log.
+    store
+        The data folder.
+    queue
+        Of durable work.
+    close_out
+        Closes every study that is complete, and queues its analysis.
+    now
+        The time, as aware UTC.
+    """
+
+    def __init__(
+        self,
+        *,
+        settings: Settings,
+        database: Database,
+        store: Store,
+        queue: WorkQueue,
+        close_out: Callable[[], object],
+        now: Callable[[], datetime],
+    ) -> None:
+        self._low_watermark_bytes = settings.receive.low_watermark_bytes
+        self._database = database
+        self._store = store
+        self._queue = queue
+        self._now = now
+        self._is_disk_low = False
+        self._scheduler = BackgroundScheduler(
+            timezone="UTC",
+            job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": None},
+        )
+        self._scheduler.add_listener(_log_failure, EVENT_JOB_ERROR | EVENT_JOB_MISSED)
+        for name, job, seconds in (
+            ("close_out", close_out, CLOSE_OUT_INTERVAL_S),
+            ("queue_deliveries", self.queue_deliveries, DELIVERY_INTERVAL_S),
+            ("rescue_stalled", self.rescue_stalled, STALLED_INTERVAL_S),
+            ("rescue_lost", self.rescue_lost, LOST_INTERVAL_S),
+            ("watch_disk", self.watch_disk, DISK_INTERVAL_S),
+        ):
+            self._scheduler.add_job(job, "interval", seconds=seconds, id=name, name=name)
+
+    def start(self) -> None:
+        """Start the jobs; the first of each comes after its interval."""
+        self._scheduler.start()
+
+    def stop(self) -> None:
+        """Start no job any more, and wait for those that run."""
+        self._scheduler.shutdown(wait=True)
+
+    def queue_deliveries(self) -> None:
+        """Queue the next try of every delivery that is due."""
+        now = self._now()
+        with self._database.reading() as session:
+            is_due = is_any_due(session, now)
+        if is_due:
+            with self._database.writing() as session:
+                queue_due(session, self._queue, now)
+
+    def rescue_stalled(self) -> None:
+        """Take the slot from workers that have fallen silent, and give their work to others."""
+        since = self._now() - timedelta(seconds=WORKER_SILENCE_S)
+        with self._database.reading() as session:
+            slots = silent_slots(session, since=since)
+        for slot in slots:
+            with self._database.writing() as session:
+                if not take_away(session, slot=slot, silent_since=since):
+                    continue
+            held = self._queue.held_by(slot)
+            logger.error(
+                "Worker fell silent; its work is given to others. Look after its machine",
+                extra={"event": "worker_stalled", "slot": slot, "work": len(held)},
+            )
+            for work in held:
+                self._give_anew(work)
+                self._queue.cancel(work)
+
+    def rescue_lost(self) -> None:
+        """Queue anew what the log holds to be under way and the queue does not know."""
+        now = self._now()
+        with self._database.reading() as session:
+            expected: set[Work] = {
+                *analyses_under_way(session),
+                *tries_under_way(session, now - timedelta(seconds=LOST_INTERVAL_S)),
+            }
+        if not expected:
+            return
+        # Asked after the log: what ends in between is seen to have ended when the row is locked.
+        known = self._queue.waiting_or_running()
+        for work in expected:
+            if work.workflow_id not in known:
+                self._give_anew(work)
+
+    def watch_disk(self) -> None:
+        """Say when free disk space falls below the watermark, and when it is back."""
+        free_bytes = self._store.free_bytes()
+        is_low = free_bytes < self._low_watermark_bytes
+        if is_low == self._is_disk_low:
+            return
+        self._is_disk_low = is_low
+        fields = {"free_bytes": free_bytes, "low_watermark_bytes": self._low_watermark_bytes}
+        if is_low:
+            logger.error(
+                "Disk space is low: nothing more is received until there is room",
+                extra={"event": "disk_low", **fields},
+            )
+        else:
+            logger.info("Disk space is back", extra={"event": "disk_back", **fields})
+
+    def _give_anew(self, work: Work) -> None:
+        with self._database.writing() as session:
+            if isinstance(work, AnalysisWork):
+                analyse_anew(session, self._queue, work, self._now())
+            else:
+                deliver_anew(session, self._queue, work, self._now())
+
+
+def _log_failure(event: JobExecutionEvent) -> None:
+    """Tell of a job that failed; it runs again after its interval."""
+    logger.error(
+        "Scheduled job failed; it runs again",
+        extra={"event": "job_failed", "job": event.job_id},
+        exc_info=event.exception,
+    )
