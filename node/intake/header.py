@@ -30,6 +30,8 @@ MAX_HEADER_VALUE_BYTES = 64 * 1024
 """Longer values are not read into memory; nothing that is asked of a header is so long."""
 INFLATE_IN_MEMORY_BYTES = 16 * 1024**2
 
+_META_LENGTH_END = 144
+"""Preamble, prefix, and (0002,0000) with its value."""
 _PIXEL_DATA_GROUP = 0x7FE0
 _ITEM = (0xFFFE, 0xE000)
 _ITEM_END = (0xFFFE, 0xE00D)
@@ -72,10 +74,40 @@ def read_header(
         file.seek(dataset_offset)
         if not syntax.is_deflated:
             return _read(file, syntax)
-        with tempfile.SpooledTemporaryFile(INFLATE_IN_MEMORY_BYTES, dir=str(path.parent)) as inflated:
+        with tempfile.SpooledTemporaryFile(
+            INFLATE_IN_MEMORY_BYTES, dir=str(path.parent)
+        ) as inflated:
             _inflate(file, inflated, max_dataset_bytes)
             inflated.seek(0)
             return _read(inflated, syntax)
+
+
+def dataset_offset(path: Path) -> int:
+    """Return where the data set of a stored file begins, in bytes (PS3.10 7.1).
+
+    Raises
+    ------
+    RejectedInstance
+        If the file does not begin as every file of the store does.
+    """
+    with path.open("rb") as file:
+        head = file.read(_META_LENGTH_END)
+    if head[128:140] != b"DICM\x02\x00\x00\x00UL\x04\x00" or len(head) < _META_LENGTH_END:
+        raise _rejected("the file does not begin with File Meta Information Group Length")
+    (length,) = struct.unpack_from("<L", head, 140)
+    return _META_LENGTH_END + int(length)
+
+
+def text_of(ds: Dataset, keyword: str) -> str:
+    """Give an attribute as text, empty if it is missing or cannot be read.
+
+    What is not needed to file an instance must not be a reason to refuse it.
+    """
+    try:
+        value = ds.get(keyword)
+    except (ValueError, TypeError, LookupError, NotImplementedError, struct.error):
+        return ""
+    return "" if value is None else str(value).replace("\x00", "").strip()
 
 
 def _read(file: IO[bytes], syntax: UID) -> Dataset:

@@ -13,7 +13,9 @@ from pydicom.uid import (
     DigitalMammographyXRayImageStorageForProcessing,
 )
 
+from model.views import ViewModifier, read_view
 from node.errors import TriageReason, UnsuitableInstance
+from node.intake.header import text_of
 from node.report.provenance import MANUFACTURER, MODEL_NAME
 
 TOMOSYNTHESIS_SOP_CLASSES = frozenset(
@@ -24,11 +26,8 @@ TOMOSYNTHESIS_SOP_CLASSES = frozenset(
     )
 )
 
-# Code values of PS3.16 CID 4014 and CID 4015, in SNOMED CT and in the retired SNOMED RT.
-MAGNIFICATION_CODES = frozenset(("399163009", "R-102D6"))
-SPOT_COMPRESSION_CODES = frozenset(("399055006", "R-102D7"))
-IMPLANT_DISPLACED_CODES = frozenset(("399209000", "R-102D5"))
 SPECIMEN_CODES = frozenset(("127457009", "G-8310"))
+"""Tissue specimen from breast, PS3.16 CID 4014, in SNOMED CT and in the retired SNOMED RT."""
 
 SPOT_OR_MAGNIFICATION_VIEW_POSITIONS = frozenset(("SPOT", "MAG"))
 """Not Defined Terms of View Position (0018,5101), but what some modalities put there."""
@@ -51,8 +50,8 @@ def is_own_result(ds: Dataset) -> bool:
     Its UIDs do not tell: they have the root 2.25, as everybody's UUIDs do (PS3.5 B.2).
     """
     return (
-        _text(ds, "Manufacturer") == MANUFACTURER
-        and _text(ds, "ManufacturerModelName") == MODEL_NAME
+        text_of(ds, "Manufacturer") == MANUFACTURER
+        and text_of(ds, "ManufacturerModelName") == MODEL_NAME
     )
 
 
@@ -87,7 +86,7 @@ def _refuse_what_is_no_mammogram(ds: Dataset) -> None:
         raise UnsuitableInstance(
             reason=reason, detail="expected an image, found no Rows (0028,0010)"
         )
-    modality = _text(ds, "Modality")
+    modality = text_of(ds, "Modality")
     if modality != "MG":
         raise UnsuitableInstance(
             reason=reason, detail=f"expected Modality (0008,0060) MG, found {modality or 'none'}"
@@ -102,14 +101,14 @@ def _refuse_what_is_no_mammogram(ds: Dataset) -> None:
 
 def _refuse_for_processing(ds: Dataset) -> None:
     reason = TriageReason.FOR_PROCESSING
-    if _text(ds, "SOPClassUID") == DigitalMammographyXRayImageStorageForProcessing:
+    if text_of(ds, "SOPClassUID") == DigitalMammographyXRayImageStorageForProcessing:
         raise UnsuitableInstance(reason=reason, detail="by its SOP Class UID (0008,0016)")
-    if _text(ds, "PresentationIntentType") == "FOR PROCESSING":
+    if text_of(ds, "PresentationIntentType") == "FOR PROCESSING":
         raise UnsuitableInstance(reason=reason, detail="by Presentation Intent Type (0008,0068)")
 
 
 def _refuse_tomosynthesis(ds: Dataset) -> None:
-    if _text(ds, "SOPClassUID") in TOMOSYNTHESIS_SOP_CLASSES:
+    if text_of(ds, "SOPClassUID") in TOMOSYNTHESIS_SOP_CLASSES:
         raise UnsuitableInstance(
             reason=TriageReason.TOMOSYNTHESIS, detail="by its SOP Class UID (0008,0016)"
         )
@@ -125,7 +124,7 @@ def _refuse_specimen(ds: Dataset) -> None:
     reason = TriageReason.SPECIMEN
     if SPECIMEN_CODES & set(_codes(ds, "ViewCodeSequence")):
         raise UnsuitableInstance(reason=reason, detail="by View Code Sequence (0054,0220)")
-    if "SPECIMEN" in _text(ds, "BodyPartExamined").upper():
+    if "SPECIMEN" in text_of(ds, "BodyPartExamined").upper():
         raise UnsuitableInstance(reason=reason, detail="by Body Part Examined (0018,0015)")
     # Specimen Module, PS3.3 C.7.6.22: mandatory where the subject is a specimen.
     for keyword, name in (
@@ -138,16 +137,14 @@ def _refuse_specimen(ds: Dataset) -> None:
 
 def _refuse_spot_and_magnification(ds: Dataset) -> None:
     reason = TriageReason.SPOT_OR_MAGNIFICATION
-    modifiers = set(_view_modifiers(ds))
-    if modifiers & SPOT_COMPRESSION_CODES:
-        raise UnsuitableInstance(
-            reason=reason, detail="spot compression, by View Modifier Code Sequence (0054,0222)"
-        )
-    if modifiers & MAGNIFICATION_CODES:
-        raise UnsuitableInstance(
-            reason=reason, detail="magnification, by View Modifier Code Sequence (0054,0222)"
-        )
-    view_position = _text(ds, "ViewPosition").upper()
+    modifiers = read_view(ds).modifiers
+    for modifier in (ViewModifier.SPOT_COMPRESSION, ViewModifier.MAGNIFICATION):
+        if modifier in modifiers:
+            raise UnsuitableInstance(
+                reason=reason,
+                detail=f"{modifier.value}, by View Modifier Code Sequence (0054,0222)",
+            )
+    view_position = text_of(ds, "ViewPosition").upper()
     if view_position in SPOT_OR_MAGNIFICATION_VIEW_POSITIONS:
         raise UnsuitableInstance(
             reason=reason, detail=f"View Position (0018,5101) is {view_position}"
@@ -162,9 +159,9 @@ def _refuse_spot_and_magnification(ds: Dataset) -> None:
 
 
 def _refuse_implant_in_view(ds: Dataset) -> None:
-    if _text(ds, "BreastImplantPresent") != "YES":
+    if text_of(ds, "BreastImplantPresent") != "YES":
         return
-    if not IMPLANT_DISPLACED_CODES & set(_view_modifiers(ds)):
+    if ViewModifier.IMPLANT_DISPLACED not in read_view(ds).modifiers:
         raise UnsuitableInstance(
             reason=TriageReason.IMPLANT_NOT_DISPLACED,
             detail="Breast Implant Present (0028,1300) is YES and no View Modifier Code "
@@ -172,15 +169,9 @@ def _refuse_implant_in_view(ds: Dataset) -> None:
         )
 
 
-def _view_modifiers(ds: Dataset) -> Iterator[str]:
-    """Give the view modifiers, which stand inside the item of the view (PS3.3 C.8.11.7)."""
-    for view in _items(ds, "ViewCodeSequence"):
-        yield from _codes(view, "ViewModifierCodeSequence")
-
-
 def _codes(ds: Dataset, keyword: str) -> Iterator[str]:
     for item in _items(ds, keyword):
-        yield _text(item, "CodeValue")
+        yield text_of(item, "CodeValue")
 
 
 def _items(ds: Dataset, keyword: str) -> list[Dataset]:
@@ -188,14 +179,9 @@ def _items(ds: Dataset, keyword: str) -> list[Dataset]:
     return [item for item in value if isinstance(item, Dataset)] if value else []
 
 
-def _text(ds: Dataset, keyword: str) -> str:
-    value = ds.get(keyword)
-    return "" if value is None else str(value).strip()
-
-
 def _number(ds: Dataset, keyword: str) -> float | None:
     """Give a number, or None where there is none or something that is not one."""
     try:
-        return float(ds.get(keyword))
-    except (TypeError, ValueError):
+        return float(text_of(ds, keyword))
+    except ValueError:
         return None

@@ -1,0 +1,323 @@
+"""One received instance into the store and the log: new, known, or in conflict with a known one.
+
+Whatever arrives ends in one of three ways, and may arrive again in the middle of any of them
+(house rule: every stage may run twice). An instance counts as ours when its row is committed; a
+file without a row was never acknowledged.
+"""
+
+import logging
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from pathlib import Path
+
+from pydicom.datadict import keyword_for_tag
+from pydicom.dataset import Dataset
+from pydicom.tag import BaseTag
+from sqlalchemy import exists, select
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
+
+from model.views import read_view
+from node.errors import TriageReason, UnsuitableInstance
+from node.intake.header import dataset_offset, read_header, text_of
+from node.intake.triage import is_image, is_own_result, triage
+from node.store import Store
+from node.study_log.database import Database, lock_study
+from node.study_log.tables import (
+    Conflict,
+    ConflictState,
+    Event,
+    Instance,
+    InstanceKind,
+    Result,
+    Study,
+    StudyState,
+)
+
+logger = logging.getLogger(__name__)
+
+
+class Admission(StrEnum):
+    """What became of an instance; the values stand in the log."""
+
+    STORED = "stored"
+    DUPLICATE = "duplicate"
+    CONFLICT = "conflict"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Arrival:
+    """An instance that arrived whole, with sound UIDs.
+
+    Attributes
+    ----------
+    header
+        Everything before the pixel data.
+    file
+        Where it was received: a closed file on the store's file system.
+    transfer_syntax_uid
+        As negotiated, and as written in the file meta information.
+    dataset_bytes, dataset_sha256
+        Of the data set as sent, without the file meta information.
+    received_at
+        Aware UTC.
+    """
+
+    header: Dataset
+    file: Path
+    transfer_syntax_uid: str
+    dataset_bytes: int
+    dataset_sha256: str
+    calling_ae_title: str
+    called_ae_title: str
+    received_at: datetime
+
+    @property
+    def study_instance_uid(self) -> str:
+        """Study Instance UID (0020,000D)."""
+        return str(self.header.StudyInstanceUID)
+
+    @property
+    def sop_instance_uid(self) -> str:
+        """SOP Instance UID (0008,0018)."""
+        return str(self.header.SOPInstanceUID)
+
+
+def admit(arrival: Arrival, *, database: Database, store: Store) -> Admission:
+    """Make an instance durable, unless it is there already.
+
+    When this returns, the sender may forget the instance.
+
+    Parameters
+    ----------
+    arrival
+        What came. Its file is moved away if it is kept.
+    database
+        Of the study log.
+    store
+        Of the files.
+
+    Raises
+    ------
+    OSError
+        If the store cannot take it, as when the disk is full.
+    sqlalchemy.exc.SQLAlchemyError
+        If the log cannot take it.
+    """
+    with database.reading() as session:
+        known = _find(session, arrival.sop_instance_uid)
+        if known is not None and _has(session, known, arrival.dataset_sha256):
+            return Admission.DUPLICATE
+    # On the disk first, in a place of its own: whoever wins the race for the row below, neither
+    # file is written over.
+    place = store.instance_place(
+        study_instance_uid=arrival.study_instance_uid,
+        sop_instance_uid=arrival.sop_instance_uid,
+        dataset_sha256=arrival.dataset_sha256,
+    )
+    store.keep(arrival.file, place)
+    try:
+        return _record(arrival, place, database, store)
+    except IntegrityError:
+        # Another process inserted the same study or instance at the same moment. Its row is
+        # there now, so that the second look finds it.
+        return _record(arrival, place, database, store)
+
+
+def _record(arrival: Arrival, place: str, database: Database, store: Store) -> Admission:
+    """Put the instance into the log, in one transaction."""
+    with database.writing() as session:
+        study = lock_study(session, arrival.study_instance_uid)
+        known = _find(session, arrival.sop_instance_uid)
+        if known is None:
+            _add_instance(session, study, arrival, place)
+            return Admission.STORED
+        if _has(session, known, arrival.dataset_sha256):
+            return Admission.DUPLICATE
+        _add_conflict(known, arrival, place, store)
+        return Admission.CONFLICT
+
+
+def _find(session: Session, sop_instance_uid: str) -> Instance | None:
+    statement = select(Instance).where(Instance.sop_instance_uid == sop_instance_uid)
+    return session.scalars(statement).one_or_none()
+
+
+def _has(session: Session, known: Instance, dataset_sha256: str) -> bool:
+    """Say whether this very data set was taken before, in the first place or aside."""
+    if known.dataset_sha256 == dataset_sha256:
+        return True
+    aside = exists().where(
+        Conflict.instance_id == known.id, Conflict.dataset_sha256 == dataset_sha256
+    )
+    return bool(session.scalar(select(aside)))
+
+
+def _add_instance(session: Session, study: Study | None, arrival: Arrival, place: str) -> None:
+    header = arrival.header
+    kind = _kind(session, arrival)
+    if study is None:
+        study = _new_study(arrival)
+        session.add(study)
+    elif kind is InstanceKind.IMAGE:
+        _reopen(session, study, arrival)
+    view = read_view(header)
+    reason, detail = _triage(header)
+    study.instances.append(
+        Instance(
+            sop_instance_uid=arrival.sop_instance_uid,
+            sop_class_uid=str(header.SOPClassUID),
+            series_instance_uid=str(header.SeriesInstanceUID),
+            transfer_syntax_uid=arrival.transfer_syntax_uid,
+            kind=kind,
+            modality=text_of(header, "Modality"),
+            laterality=view.laterality,
+            view_position=view.view_position,
+            triage_reason=reason,
+            triage_detail=detail,
+            path=place,
+            size_bytes=arrival.dataset_bytes,
+            dataset_sha256=arrival.dataset_sha256,
+            calling_ae_title=arrival.calling_ae_title,
+            received_at=arrival.received_at,
+        )
+    )
+    study.events.append(
+        Event(
+            at=arrival.received_at,
+            event="instance_received",
+            fields={
+                "sop_instance_uid": arrival.sop_instance_uid,
+                "kind": kind,
+                "calling_ae_title": arrival.calling_ae_title,
+                "size_bytes": arrival.dataset_bytes,
+                "triage_reason": reason,
+            },
+        )
+    )
+
+
+def _new_study(arrival: Arrival) -> Study:
+    header = arrival.header
+    return Study(
+        study_instance_uid=arrival.study_instance_uid,
+        state=StudyState.RECEIVING,
+        patient_id=text_of(header, "PatientID"),
+        issuer_of_patient_id=text_of(header, "IssuerOfPatientID"),
+        patient_name=text_of(header, "PatientName"),
+        patient_birth_date=text_of(header, "PatientBirthDate"),
+        patient_sex=text_of(header, "PatientSex"),
+        accession_number=text_of(header, "AccessionNumber"),
+        study_date=text_of(header, "StudyDate"),
+        study_time=text_of(header, "StudyTime"),
+        study_description=text_of(header, "StudyDescription"),
+        calling_ae_title=arrival.calling_ae_title,
+        called_ae_title=arrival.called_ae_title,
+        first_received_at=arrival.received_at,
+        last_received_at=arrival.received_at,
+        quiet_from_at=arrival.received_at,
+    )
+
+
+def _reopen(session: Session, study: Study, arrival: Arrival) -> None:
+    """Start or prolong the wait for a complete study; a later image means a new revision."""
+    has_image = exists().where(Instance.study_id == study.id, Instance.kind == InstanceKind.IMAGE)
+    is_first_of_revision = study.state != StudyState.RECEIVING or not session.scalar(
+        select(has_image)
+    )
+    if is_first_of_revision:
+        study.first_received_at = arrival.received_at
+    if study.state != StudyState.RECEIVING:
+        study.events.append(
+            Event(
+                at=arrival.received_at,
+                event="study_reopened",
+                fields={"from_state": study.state, "sop_instance_uid": arrival.sop_instance_uid},
+            )
+        )
+        study.state = StudyState.RECEIVING
+    study.last_received_at = arrival.received_at
+    study.quiet_from_at = arrival.received_at
+
+
+def _add_conflict(known: Instance, arrival: Arrival, place: str, store: Store) -> None:
+    """Keep the other data set aside; a person decides between the two."""
+    aside = store.conflict_place(
+        study_instance_uid=known.study.study_instance_uid,
+        sop_instance_uid=arrival.sop_instance_uid,
+        dataset_sha256=arrival.dataset_sha256,
+    )
+    if store.path(place).exists():  # else an earlier try moved it and failed afterwards
+        store.move(place, aside)
+    differing = ",".join(_differing_keywords(arrival, known, store))
+    known.conflicts.append(
+        Conflict(
+            state=ConflictState.OPEN,
+            path=aside,
+            size_bytes=arrival.dataset_bytes,
+            dataset_sha256=arrival.dataset_sha256,
+            differing_keywords=differing,
+            calling_ae_title=arrival.calling_ae_title,
+            received_at=arrival.received_at,
+        )
+    )
+    known.study.events.append(
+        Event(
+            at=arrival.received_at,
+            event="conflict_kept",
+            fields={
+                "sop_instance_uid": arrival.sop_instance_uid,
+                "calling_ae_title": arrival.calling_ae_title,
+                "differing_keywords": differing,
+            },
+        )
+    )
+
+
+def _kind(session: Session, arrival: Arrival) -> InstanceKind:
+    is_in_our_log = exists().where(Result.sop_instance_uid == arrival.sop_instance_uid)
+    if session.scalar(select(is_in_our_log)) or is_own_result(arrival.header):
+        return InstanceKind.OWN_RESULT
+    return InstanceKind.IMAGE if is_image(arrival.header) else InstanceKind.NON_IMAGE
+
+
+def _triage(header: Dataset) -> tuple[TriageReason | None, str]:
+    try:
+        triage(header)
+    except UnsuitableInstance as unsuitable:
+        return unsuitable.reason, unsuitable.detail
+    return None, ""
+
+
+def _differing_keywords(arrival: Arrival, known: Instance, store: Store) -> Iterator[str]:
+    """Name the attributes that differ, never their values."""
+    path = store.path(known.path)
+    stored = read_header(
+        path,
+        transfer_syntax_uid=known.transfer_syntax_uid,
+        dataset_offset=dataset_offset(path),
+        # It was taken once; a limit that was lowered since must not stand in the way.
+        max_dataset_bytes=max(known.size_bytes * 1100, 1),
+    )
+    found_any = False
+    if arrival.transfer_syntax_uid != known.transfer_syntax_uid:
+        found_any = True
+        yield "TransferSyntaxUID"
+    for tag in sorted(set(stored.keys()) | set(arrival.header.keys())):
+        if not _is_same(stored, arrival.header, tag):
+            found_any = True
+            yield keyword_for_tag(tag) or str(tag)
+    if not found_any:
+        yield "PixelData"
+
+
+def _is_same(one: Dataset, other: Dataset, tag: BaseTag) -> bool:
+    if tag not in one or tag not in other:
+        return False
+    try:
+        return bool(one[tag].value == other[tag].value)
+    except (ValueError, TypeError, LookupError, NotImplementedError, struct.error):
+        return False  # a value that cannot be read is for a person to look at

@@ -1,0 +1,307 @@
+"""How an object streams from the socket to a file, hashed and bounded on the way.
+
+pynetdicom's chunked mode writes a data set to a temporary file while it arrives and calls the
+C-STORE handler when the whole object is there. What it leaves open is done here, in subclasses of
+its own public classes: the hash is taken from the bytes as they pass, an object over the limit or
+a full disk ends the association, a PDU longer than was agreed is not read, and nothing that was
+never answered stays behind. The socket is read in large pieces: pynetdicom reads 4 KiB at a time.
+"""
+
+import contextlib
+import hashlib
+import logging
+import socket
+import socketserver
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, cast
+
+from pynetdicom import evt
+from pynetdicom._globals import MODE_ACCEPTOR
+from pynetdicom.ae import ApplicationEntity
+from pynetdicom.association import Association
+from pynetdicom.dimse import DIMSEServiceProvider
+from pynetdicom.dimse_messages import C_STORE_RQ
+from pynetdicom.presentation import PresentationContext
+from pynetdicom.transport import AssociationSocket, RequestHandler, ThreadedAssociationServer
+
+if TYPE_CHECKING:
+    from pynetdicom.pdu_primitives import P_DATA
+
+logger = logging.getLogger(__name__)
+
+MAX_PDU_BYTES = 256 * 1024
+"""The PDU length that is agreed to, PS3.8 D.1: long enough for the cost of each not to count."""
+
+MAX_PDU_BYTES_READ = 1024**2
+"""No PDU longer than this is read, an A-ASSOCIATE-RQ with all its presentation contexts either."""
+
+MAX_COMMAND_BYTES = 64 * 1024
+MAX_IDENTIFIER_BYTES = 1024**2
+"""Of the data set of any other message than C-STORE: pynetdicom keeps those in memory."""
+
+_IS_COMMAND = 0x01
+_IS_LAST = 0x02
+"""Bits of the Message Control Header, PS3.8 E.2."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reception:
+    """A data set as it came over the wire.
+
+    Attributes
+    ----------
+    dataset_bytes
+        Its length, without the file meta information.
+    dataset_sha256
+        SHA-256 of the same bytes, in hexadecimal.
+    """
+
+    dataset_bytes: int
+    dataset_sha256: str
+
+
+class SpoolingDIMSE(DIMSEServiceProvider):
+    """The DIMSE provider of an association that receives objects.
+
+    Parameters
+    ----------
+    assoc
+        The association it serves.
+    max_dataset_bytes
+        A larger data set ends the association while it is still arriving.
+    """
+
+    def __init__(self, assoc: "StorageAssociation", max_dataset_bytes: int) -> None:
+        super().__init__(assoc)
+        self._max_dataset_bytes = max_dataset_bytes
+        self._is_ended = False
+        self._hash = hashlib.sha256()
+        self._dataset_bytes = 0
+        self._command_bytes = 0
+        self._receptions: dict[Path, Reception] = {}
+        self._spooled: set[Path] = set()
+
+    def receive_primitive(self, primitive: "P_DATA") -> None:
+        """Pass what arrived on to pynetdicom, unless a limit was broken."""
+        if self._is_ended:
+            return
+        excess = self._account_for(primitive)
+        if excess:
+            self._end(excess)
+            return
+        try:
+            super().receive_primitive(primitive)
+        except OSError as error:
+            self._end(f"the object could not be written to disk: {error.strerror}")
+        if self.message is not None and self.message._data_set_path is not None:  # noqa: SLF001
+            self._spooled.add(cast("Path", self.message._data_set_path))  # noqa: SLF001
+
+    def note_message(self, event: evt.Event) -> None:
+        """Put the finished hash beside the file it belongs to; bound to ``EVT_DIMSE_RECV``."""
+        if isinstance(event.message, C_STORE_RQ) and event.message._data_set_path:  # noqa: SLF001
+            path = cast("Path", event.message._data_set_path)  # noqa: SLF001
+            self._spooled.add(path)
+            self._receptions[path] = Reception(
+                dataset_bytes=self._dataset_bytes, dataset_sha256=self._hash.hexdigest()
+            )
+        self._hash = hashlib.sha256()
+        self._dataset_bytes = 0
+        self._command_bytes = 0
+
+    def take_reception(self, path: Path) -> Reception:
+        """Give what is known of a data set that has arrived whole, once."""
+        return self._receptions.pop(path)
+
+    def discard(self) -> None:
+        """Delete every file that was not moved away: its object was never acknowledged."""
+        if self.message is not None and self.message._data_set_file is not None:  # noqa: SLF001
+            with contextlib.suppress(OSError):  # closing writes once more: the disk may be full
+                self.message._data_set_file.close()  # noqa: SLF001
+        for path in self._spooled:
+            path.unlink(missing_ok=True)
+        self._spooled.clear()
+        self._receptions.clear()
+
+    def _account_for(self, primitive: "P_DATA") -> str:
+        """Count and hash the fragments; return which limit they break, or nothing."""
+        for _context_id, fragment in primitive.presentation_data_value_list:
+            if fragment[0] & _IS_COMMAND:
+                self._command_bytes += len(fragment) - 1
+                if self._command_bytes > MAX_COMMAND_BYTES:
+                    return f"a command set of more than {MAX_COMMAND_BYTES} bytes"
+                continue
+            self._dataset_bytes += len(fragment) - 1
+            self._hash.update(memoryview(fragment)[1:])
+            if self._dataset_bytes > self._max_dataset_bytes:
+                return f"an object of more than {self._max_dataset_bytes} bytes"
+            if fragment[0] & _IS_LAST:
+                break
+        if self._dataset_bytes > MAX_IDENTIFIER_BYTES and not self._is_streaming(primitive):
+            return f"a message of more than {MAX_IDENTIFIER_BYTES} bytes that stores nothing"
+        return ""
+
+    def _is_streaming(self, primitive: "P_DATA") -> bool:
+        """Say whether the data set goes to a file; not known before its command is complete."""
+        is_begun = self.message is not None
+        return not is_begun or isinstance(self.message, C_STORE_RQ)
+
+    def _end(self, reason: str) -> None:
+        """Abort the association, from a thread of its own: this one has to send the A-ABORT."""
+        self._is_ended = True
+        logger.warning(
+            "Association aborted",
+            extra={
+                "event": "association_aborted",
+                "calling_ae_title": self.assoc.requestor.ae_title.strip(),
+                "reason": reason,
+            },
+        )
+        threading.Thread(target=self.assoc.abort, name="abort", daemon=True).start()
+
+
+class StorageAssociation(Association):
+    """An association that streams what it receives, and tells when it is over.
+
+    Parameters
+    ----------
+    ae
+        The AE that accepts it.
+    max_dataset_bytes
+        Largest data set taken.
+    on_end
+        Called once with the association, when nothing of it runs any more.
+    """
+
+    def __init__(
+        self,
+        ae: ApplicationEntity,
+        max_dataset_bytes: int,
+        on_end: Callable[["StorageAssociation"], None],
+    ) -> None:
+        super().__init__(ae, MODE_ACCEPTOR)
+        self._on_end = on_end
+        self._spooling = SpoolingDIMSE(self, max_dataset_bytes)
+        self.dimse = self._spooling
+        self.bind(evt.EVT_DIMSE_RECV, self._spooling.note_message)
+
+    def take_reception(self, path: Path) -> Reception:
+        """Give what is known of a data set that has arrived whole, once."""
+        return self._spooling.take_reception(path)
+
+    def run_reactor(self) -> None:
+        """Serve the association until it ends, and leave nothing behind."""
+        try:
+            super().run_reactor()
+        finally:
+            self._spooling.discard()
+            self._on_end(self)
+
+
+class PDUSocket(AssociationSocket):
+    """A socket that takes a PDU in as few reads as the kernel allows."""
+
+    def recv(self, nr_bytes: int) -> bytearray:
+        """Read so many bytes, or fewer if the peer ends the connection.
+
+        Raises
+        ------
+        OSError
+            If that is more than any PDU may be: the connection is closed then, and nothing read.
+        """
+        if nr_bytes > MAX_PDU_BYTES_READ:
+            message = f"expected a PDU of {MAX_PDU_BYTES_READ} bytes or less, found {nr_bytes}"
+            raise OSError(message)
+        connection = cast("socket.socket", self.socket)
+        pdu = bytearray(nr_bytes)
+        view = memoryview(pdu)
+        received = 0
+        while received < nr_bytes:
+            count = connection.recv_into(view[received:])
+            if count == 0:
+                view.release()
+                del pdu[received:]
+                break
+            received += count
+        return pdu
+
+
+class StorageServer(ThreadedAssociationServer):
+    """A server whose connections become `StorageAssociation`.
+
+    Parameters
+    ----------
+    ae, address, ae_title, contexts, evt_handlers
+        As for its base.
+    max_dataset_bytes, on_end
+        As for `StorageAssociation`.
+    """
+
+    request_queue_size = 128
+    """Connections that may wait to be accepted; a PACS opens many at once."""
+
+    def __init__(
+        self,
+        ae: ApplicationEntity,
+        address: tuple[str, int],
+        ae_title: str,
+        contexts: list[PresentationContext],
+        *,
+        max_dataset_bytes: int,
+        on_end: Callable[[StorageAssociation], None],
+        evt_handlers: list[evt.EventHandlerType],
+    ) -> None:
+        self.max_dataset_bytes = max_dataset_bytes
+        self.on_end = on_end
+        super().__init__(
+            ae,
+            address,
+            ae_title,
+            contexts,
+            evt_handlers=evt_handlers,
+            request_handler=_StorageRequestHandler,
+        )
+
+    def close(self) -> None:
+        """Take no further connection; those that are open go on."""
+        socketserver.BaseServer.shutdown(self)
+        self.server_close()
+
+
+class _StorageRequestHandler(RequestHandler):
+    """Makes the association for a new connection, as its base does, of our classes."""
+
+    server: StorageServer
+
+    def _create_association(self) -> StorageAssociation:
+        server = self.server
+        assoc = StorageAssociation(self.ae, server.max_dataset_bytes, server.on_end)
+        assoc._server = server  # noqa: SLF001
+        # The server finds its associations by this name.
+        assoc.name = f"AcceptorThread@{self.client_address[1]}"
+        request: socket.socket = self.request
+        # A peer that falls silent within a PDU would otherwise hold its threads for ever.
+        request.settimeout(self.ae.network_timeout)
+        request.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        assoc.set_socket(PDUSocket(assoc, client_socket=request))
+
+        # A connection that never asks for an association must not keep the process from ending.
+        assoc.dul.daemon = True
+
+        acceptor = assoc.acceptor
+        acceptor.maximum_length = self.ae.maximum_pdu_size
+        acceptor.ae_title = server.ae_title
+        acceptor.address_info = self.local
+        acceptor.implementation_class_uid = self.ae.implementation_class_uid
+        acceptor.implementation_version_name = self.ae.implementation_version_name
+        # Not copied for each association (56 ms): negotiation only reads them.
+        acceptor.supported_contexts = server.contexts
+        assoc.requestor.address_info = self.remote
+
+        for event, handlers in server._handlers.items():  # noqa: SLF001
+            # One handler for an intervention event, a list of them for a notification event.
+            for handler, arguments in [handlers] if isinstance(handlers, tuple) else handlers:
+                assoc.bind(event, handler, arguments)
+        return assoc
