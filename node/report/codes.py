@@ -94,6 +94,9 @@ ACQUISITION_EQUIPMENT = _dcm("109101", "Acquisition Equipment")
 # CID 7202 Source Image Purposes of Reference
 SOURCE_IMAGE_FOR_PROCESSING = _dcm("121322", "Source image for image processing operation")
 
+# CID 7203 Image Derivation
+SPATIAL_RESAMPLING = _dcm("113085", "Spatial resampling")
+
 # CID 82 Measurement Units
 NO_UNITS = Code("1", "UCUM", "no units")
 PERCENT = Code("%", "UCUM", "Percent")

@@ -115,7 +115,6 @@ def begin(
     ds.DeviceSerialNumber = provenance.serial_number(result)
     ds.SoftwareVersions = provenance.software_versions(result)
     ds.ContributingEquipmentSequence = Sequence(provenance.contributing_equipment(result, first))
-    ds.CodingSchemeIdentificationSequence = Sequence([provenance.private_scheme()])
     _choose_character_set(first, ds, result.manifest.model_dump_json() + own_text)
 
     ds.file_meta = FileMetaDataset()

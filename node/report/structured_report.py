@@ -98,6 +98,7 @@ def structured_report(
         inputs=result.instances,
         own_text=own_text,
     )
+    ds.CodingSchemeIdentificationSequence = ItemSequence([provenance.private_scheme()])
     # Type 2 and empty: nobody told us of a performed procedure step (PS3.3 C.17.1, C.17.2).
     ds.ReferencedPerformedProcedureStepSequence = ItemSequence()
     ds.PerformedProcedureCodeSequence = ItemSequence()
