@@ -16,7 +16,6 @@ from pydicom.uid import (
     ExplicitVRLittleEndian,
     ImplicitVRLittleEndian,
     JPEG2000Lossless,
-    ModalityWorklistInformationFind,
 )
 from pynetdicom import AE
 from pynetdicom.association import Association
@@ -24,13 +23,18 @@ from pynetdicom.dimse_primitives import C_STORE
 from pynetdicom.dsutils import encode
 from sqlalchemy import select
 
+from networks import write_untrained_weights
+from node.demo.pacs import AE_TITLE, FilingPacs
+from node.errors import TriageReason
 from node.intake.receive import Receiver
 from node.logs import JSONFormatter
+from node.result_kinds import ResultKind
 from node.settings import ReceiveSettings, Settings
 from node.store import Store
 from node.study_log.database import Database
 from node.study_log.tables import Conflict, Instance
 from phantoms import mammogram
+from serving import running_node, wait_until
 
 pytestmark = pytest.mark.integration
 
@@ -43,6 +47,7 @@ PATIENT = {
 SECRETS = ("Geheimrat", "Apollonia", "SECRET-ID-4711", "19470811", "SECRET-ACC-0815")
 
 VERIFICATION = "1.2.840.10008.1.1"
+MODALITY_WORKLIST_FIND = "1.2.840.10008.5.1.4.31"
 
 SUCCESS = 0x0000
 OUT_OF_RESOURCES = 0xA700
@@ -83,12 +88,16 @@ class Node:
     def instances(self) -> list[Instance]:
         """Every row of the log that stands for an acknowledged instance."""
         with self.database.reading() as session:
-            return list(session.scalars(select(Instance)))
+            rows = list(session.scalars(select(Instance)))
+            session.expunge_all()
+        return rows
 
     def conflicts(self) -> list[Conflict]:
         """Every data set kept aside."""
         with self.database.reading() as session:
-            return list(session.scalars(select(Conflict)))
+            rows = list(session.scalars(select(Conflict)))
+            session.expunge_all()
+        return rows
 
     def files(self) -> list[Path]:
         """Every file of the data folder that an object may be in."""
@@ -161,6 +170,13 @@ def associated(node: Node, **options: Any) -> Iterator[Association]:
         association.release()
 
 
+def rejection(association: Association) -> tuple[int | None, ...]:
+    """Result, source and diagnostic of an A-ASSOCIATE-RJ, PS3.8 9.3.4."""
+    primitive = association.acceptor.primitive
+    assert primitive is not None
+    return primitive.result, primitive.result_source, primitive.diagnostic
+
+
 def phantom(**attributes: Any) -> Dataset:
     """Make a mammogram of the patient who must not appear in the log."""
     return mammogram(**{**PATIENT, "rows": 64, "columns": 48, **attributes})
@@ -188,14 +204,17 @@ def send(
     request.AffectedSOPClassUID = sop_class_uid or str(whole.SOPClassUID)
     request.AffectedSOPInstanceUID = sop_instance_uid or str(whole.SOPInstanceUID)
     request.DataSet = BytesIO(data)
+    context_id = association.accepted_contexts[0].context_id
+    assert context_id is not None
     # As Association.send_c_store does, which would not let such a request out.
     association._reactor_checkpoint.clear()
     try:
-        association.dimse.send_msg(request, association.accepted_contexts[0].context_id)
+        association.dimse.send_msg(request, context_id)
         _, response = association.dimse.get_msg(block=True)
     finally:
         association._reactor_checkpoint.set()
-    return None if response is None else int(response.Status)
+    status = getattr(response, "Status", None)
+    return None if status is None else int(status)
 
 
 def send_one(node: Node, data: bytes, **options: Any) -> int | None:
@@ -311,9 +330,8 @@ def test_another_called_ae_title_is_rejected_for_good(node: Node) -> None:
     association = associate(node, called="SOMEBODY")
 
     assert association.is_rejected
-    primitive = association.acceptor.primitive
     # PS3.8 9.3.4: rejected permanent, by the service user, called AE title not recognised
-    assert (primitive.result, primitive.result_source, primitive.diagnostic) == (1, 1, 7)
+    assert rejection(association) == (1, 1, 7)
     assert len(node.refusals) == 1
     assert node.answers_echo()
 
@@ -323,16 +341,15 @@ def test_a_calling_ae_title_that_is_not_allowed_is_rejected_for_good(tmp_path: P
         association = associate(node, calling="STRANGER")
 
         assert association.is_rejected
-        primitive = association.acceptor.primitive
         # PS3.8 9.3.4: rejected permanent, by the service user, calling AE title not recognised
-        assert (primitive.result, primitive.result_source, primitive.diagnostic) == (1, 1, 3)
+        assert rejection(association) == (1, 1, 3)
         assert len(node.refusals) == 1
         assert node.answers_echo()
 
 
 def test_a_presentation_context_that_is_not_offered_is_refused_alone(node: Node) -> None:
     contexts = [
-        (ModalityWorklistInformationFind, ImplicitVRLittleEndian),
+        (MODALITY_WORKLIST_FIND, ImplicitVRLittleEndian),
         (str(phantom().SOPClassUID), ExplicitVRLittleEndian),
     ]
 
@@ -340,7 +357,7 @@ def test_a_presentation_context_that_is_not_offered_is_refused_alone(node: Node)
         (refused,) = association.rejected_contexts
         status = send(association, WHOLE)
 
-    assert refused.abstract_syntax == ModalityWorklistInformationFind
+    assert refused.abstract_syntax == MODALITY_WORKLIST_FIND
     assert refused.result == 0x03  # PS3.8 table 9-18: abstract syntax not supported
     assert status == SUCCESS
     assert node.answers_echo()
@@ -356,9 +373,9 @@ def test_an_object_over_the_size_limit_breaks_the_association_and_leaves_no_file
         status = send(association, large)
 
         assert status is None
-        assert not association.is_established
+        wait_until(lambda: association.is_aborted, deadline_s=10, what="the association is aborted")
+        wait_until(lambda: node.files() == [], deadline_s=10, what="no file is left")
         assert node.instances() == []
-        assert node.files() == []
         assert len(node.refusals) == 1
         assert node.answers_echo()
 
@@ -368,8 +385,8 @@ def test_associations_are_rejected_as_transient_while_the_disk_is_low(tmp_path: 
         association = associate(node)
 
         assert association.is_rejected
-        # PS3.8 9.3.4: rejected transient
-        assert association.acceptor.primitive.result == 2
+        # PS3.8 9.3.4: rejected transient, by the service provider, temporary congestion
+        assert rejection(association) == (2, 3, 1)
         assert len(node.refusals) == 1
         assert node.files() == []
 
@@ -460,3 +477,60 @@ def test_a_length_of_four_gigabytes_that_never_come_is_refused(node: Node) -> No
     assert node.files() == []
     assert len(node.refusals) == 1
     assert node.answers_echo()
+
+
+def test_what_cannot_be_analysed_is_taken_and_reported_with_its_reason(tmp_path: Path) -> None:
+    claims_too_much = phantom(view_position="CC")
+    claims_too_much.Rows = claims_too_much.Columns = 46_341  # 4 GiB at 16 bits
+    damaged = phantom(view_position="MLO", transfer_syntax=JPEG2000Lossless)
+    damaged.PixelData = damaged.PixelData[:-400] + bytes(380) + damaged.PixelData[-20:]
+    empty = phantom(laterality="L", view_position="CC")
+    empty.PixelData = bytes(len(empty.PixelData))
+    raw = phantom(
+        laterality="L",
+        view_position="MLO",
+        SOPClassUID="1.2.840.10008.5.1.4.1.1.1.2.1",
+        PresentationIntentType="FOR PROCESSING",
+    )
+    raw.file_meta.MediaStorageSOPClassUID = raw.SOPClassUID
+    with FilingPacs(tmp_path / "pacs", {}) as pacs:
+        settings = f"""
+            [receive]
+            port = 0
+            low_watermark_bytes = 0
+            [study]
+            view_set_quiet_s = 0.5
+            quiet_s = 0.5
+            [model]
+            weights = "{write_untrained_weights(tmp_path / "weights")}"
+            [[destinations]]
+            name = "pacs"
+            ae_title = "{AE_TITLE}"
+            host = "127.0.0.1"
+            port = {pacs.port}
+            profile = "ohif"
+        """
+        with running_node(tmp_path, settings) as node:
+            ae = AE(ae_title="MODALITY")
+            for ds in (claims_too_much, damaged, raw):
+                ae.add_requested_context(ds.SOPClassUID, ds.file_meta.TransferSyntaxUID)
+            association = ae.associate("127.0.0.1", node.port, ae_title="MAMMONODE")
+            statuses = [
+                association.send_c_store(ds).Status for ds in (claims_too_much, damaged, empty, raw)
+            ]
+            association.release()
+            wait_until(lambda: len(pacs.filed) > 0, deadline_s=90, what="a report came")
+        (filed,) = pacs.filed
+
+    assert statuses == [SUCCESS] * 4
+    assert filed.kind is ResultKind.SCORE_REPORT
+    report = str(dcmread(filed.path))
+    for reason in (
+        TriageReason.UNDECODABLE_PIXELS,
+        TriageReason.ALL_ZERO_PIXELS,
+        TriageReason.FOR_PROCESSING,
+    ):
+        assert reason in report
+    log = node.log_file.read_text(encoding="utf-8")
+    assert "instance_received" in log
+    assert [secret for secret in SECRETS if secret in log] == []
