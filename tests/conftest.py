@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Generator
+from pathlib import Path
 
 import pytest
 
@@ -16,6 +17,14 @@ def _no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in tuple(os.environ):
         if name.startswith("MAMMONODE_") and name != "MAMMONODE_REQUIRE_PEERS":
             monkeypatch.delenv(name)
+
+
+@pytest.fixture(scope="session")
+def untrained_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder with small seeded weights of the real network, for whoever needs only a score."""
+    from networks import write_untrained_weights  # TensorFlow takes seconds to load
+
+    return write_untrained_weights(tmp_path_factory.mktemp("weights"))
 
 
 @pytest.hookimpl(wrapper=True)

@@ -23,7 +23,6 @@ from pynetdicom.dimse_primitives import C_STORE
 from pynetdicom.dsutils import encode
 from sqlalchemy import select
 
-from networks import write_untrained_weights
 from node.demo.pacs import AE_TITLE, FilingPacs
 from node.errors import TriageReason
 from node.intake.receive import Receiver
@@ -479,7 +478,9 @@ def test_a_length_of_four_gigabytes_that_never_come_is_refused(node: Node) -> No
     assert node.answers_echo()
 
 
-def test_what_cannot_be_analysed_is_taken_and_reported_with_its_reason(tmp_path: Path) -> None:
+def test_what_cannot_be_analysed_is_taken_and_reported_with_its_reason(
+    tmp_path: Path, untrained_weights: Path
+) -> None:
     claims_too_much = phantom(view_position="CC")
     claims_too_much.Rows = claims_too_much.Columns = 46_341  # 4 GiB at 16 bits
     damaged = phantom(view_position="MLO", transfer_syntax=JPEG2000Lossless)
@@ -502,7 +503,7 @@ def test_what_cannot_be_analysed_is_taken_and_reported_with_its_reason(tmp_path:
             view_set_quiet_s = 0.5
             quiet_s = 0.5
             [model]
-            weights = "{write_untrained_weights(tmp_path / "weights")}"
+            weights = "{untrained_weights}"
             [[destinations]]
             name = "pacs"
             ae_title = "{AE_TITLE}"

@@ -8,7 +8,6 @@ import pytest
 from PIL import Image
 from pydicom import dcmread
 
-from networks import write_untrained_weights
 from node.demo.run import run_demo
 from node.errors import PermanentError
 
@@ -25,12 +24,11 @@ def processes_naming(text: str) -> list[str]:
 
 
 def test_both_studies_come_back_whole_and_nothing_stays_behind(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, untrained_weights: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     out = tmp_path / "demo"
-    weights = write_untrained_weights(tmp_path / "weights")
 
-    is_complete = run_demo(out, weights=str(weights))
+    is_complete = run_demo(out, weights=str(untrained_weights))
 
     assert is_complete, (out / "node.log").read_text()
     received = [dcmread(path) for path in (out / "pacs").rglob("*.dcm")]
@@ -60,7 +58,9 @@ def test_a_folder_that_holds_something_else_is_left_alone(tmp_path: Path) -> Non
     assert precious.read_text() == "years of work"
 
 
-def test_a_node_that_does_not_start_is_told_with_its_reason(tmp_path: Path) -> None:
+def test_a_node_that_does_not_start_is_told_with_its_reason(
+    tmp_path: Path, untrained_weights: Path
+) -> None:
     with pytest.raises(PermanentError, match="ended at its start"):
         run_demo(tmp_path / "demo", weights=str(tmp_path / "no-weights-here"))
 

@@ -7,11 +7,11 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from networks import write_untrained_weights
 from phantoms import screening_study, to_bytes
 from serving import RunningNode, running_node, wait_until
 from validators import require_peer
@@ -87,7 +87,9 @@ def orthanc(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Orthanc]:
 
 
 @pytest.fixture(scope="module")
-def node(orthanc: Orthanc, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningNode]:
+def node(
+    orthanc: Orthanc, untrained_weights: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[RunningNode]:
     folder = tmp_path_factory.mktemp("node")
     settings = f"""
         [receive]
@@ -97,7 +99,7 @@ def node(orthanc: Orthanc, tmp_path_factory: pytest.TempPathFactory) -> Iterator
         [study]
         view_set_quiet_s = 0.5
         [model]
-        weights = "{write_untrained_weights(folder / "weights")}"
+        weights = "{untrained_weights}"
         [[destinations]]
         name = "pacs"
         ae_title = "{AE_TITLE}"
