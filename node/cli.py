@@ -14,6 +14,7 @@ from node.commands.options import (
     JSONOption,
     end_with,
     errors_as_exit_codes,
+    print_json,
 )
 
 EXIT_CODES = (
@@ -89,12 +90,31 @@ def demo(
         raise end_with(ExitCode.FAILURE)
 
 
+@app.command(epilog="Example:  mammonode check --config node.toml")
+def check(as_json: JSONOption = False, config: ConfigOption = None) -> None:
+    """Look at settings, weights, database, disk and each destination (C-ECHO); one line each.
+
+    OK, WARN (the node runs, look at it) or FAIL (it does not, or not wholly), with what to do. It
+    changes nothing, and the node may be running. Ends with 1 if anything is FAIL.
+    """
+    from node.check import Verdict
+    from node.commands.checks import checks_of, print_check
+
+    checks = []
+    for item in checks_of(config):
+        checks.append(item)
+        if not as_json:
+            print_check(item)
+    if as_json:
+        print_json({"checks": checks})
+    if any(item.verdict is Verdict.FAIL for item in checks):
+        raise end_with(ExitCode.FAILURE)
+
+
 @app.command()
 def version(as_json: JSONOption = False) -> None:
     """Print the version."""
     if as_json:
-        from node.commands.options import print_json
-
         print_json({"version": __version__})
     else:
         typer.echo(f"mammonode {__version__}")

@@ -167,14 +167,14 @@ def _open_log(settings: "Settings") -> Iterator["Database"]:
     from sqlalchemy.exc import DBAPIError
 
     from node.errors import TransientError
-    from node.study_log.database import SQLITE_FILE, Database
+    from node.study_log.database import SQLITE_FILE, Database, database_url
 
     if not settings.database.url and not (settings.data_dir / SQLITE_FILE).exists():
         raise TransientError(
             reason=f"No study log in {settings.data_dir}: `mammonode serve` makes it. "
             "Is this the --config that the node runs with?"
         )
-    database = Database.open(settings)
+    database = Database(database_url(settings))
     try:
         yield database
     except DBAPIError as error:

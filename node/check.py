@@ -1,0 +1,215 @@
+"""Is the node ready? Weights, database, disk and each destination, without changing anything."""
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+
+from pynetdicom import AE
+from pynetdicom.association import Association
+from pynetdicom.sop_class import Verification  # type: ignore[attr-defined]
+from sqlalchemy import inspect, text
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import DBAPIError
+
+from model.errors import WeightsError
+from model.manifest import SHIPPED_WEIGHTS, read_manifest
+from model.preprocess import PREPROCESS_VERSION
+from node.settings import DestinationSettings, Settings
+from node.store import Store
+from node.study_log.database import (
+    SQLITE_FILE,
+    VERSION_TABLE,
+    Database,
+    database_url,
+    newest_version,
+)
+
+ECHO_TIMEOUT_S = 5
+"""For each step of a C-ECHO; a PACS in the same hospital answers in milliseconds."""
+_GIB = 1024**3
+
+
+class Verdict(StrEnum):
+    """What a check came to. WARN: the node runs, and a person should look. FAIL: it will not."""
+
+    OK = "OK"
+    WARN = "WARN"
+    FAIL = "FAIL"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Check:
+    """One thing that was looked at.
+
+    Attributes
+    ----------
+    name
+        What, as in ``weights`` or ``destination pacs``.
+    found
+        What was found.
+    to_do
+        What a person can do; empty where there is nothing to do.
+    """
+
+    name: str
+    verdict: Verdict
+    found: str
+    to_do: str = ""
+
+
+def run_checks(settings: Settings) -> Iterator[Check]:
+    """Look at everything that the node needs, one thing after the other.
+
+    Parameters
+    ----------
+    settings
+        Read and valid: that they could be read is the first line.
+
+    Yields
+    ------
+    check
+        As soon as it is known.
+    """
+    yield _check_settings(settings)
+    yield _check_weights(settings)
+    yield _check_database(settings)
+    yield _check_disk(settings)
+    for destination in settings.destinations:
+        yield _check_destination(destination, calling_ae_title=settings.receive.ae_title)
+
+
+def _check_settings(settings: Settings) -> Check:
+    receive = settings.receive
+    callers = ", ".join(receive.allowed_ae_titles) or "any caller"
+    found = f"{receive.ae_title} at {receive.host}:{receive.port} for {callers}"
+    if not settings.destinations:
+        return Check(
+            name="settings",
+            verdict=Verdict.WARN,
+            found=f"{found}; no destination",
+            to_do="Results stay in the store; add [[destinations]] to send them",
+        )
+    return Check(name="settings", verdict=Verdict.OK, found=found)
+
+
+def _check_weights(settings: Settings) -> Check:
+    folder = Path(settings.model.weights) if settings.model.weights else SHIPPED_WEIGHTS
+    try:
+        manifest = read_manifest(folder)
+        manifest.require_preprocessing(PREPROCESS_VERSION)
+    except WeightsError as error:
+        found = f"expected {error.expected}; found {error.found}"
+        return Check(name="weights", verdict=Verdict.FAIL, found=found, to_do=error.to_do)
+    found = f"{manifest.name} {manifest.version} ({manifest.sha256[:12]}), {manifest.licence}"
+    return Check(name="weights", verdict=Verdict.OK, found=found)
+
+
+def _check_database(settings: Settings) -> Check:
+    if settings.database.url:
+        where = make_url(settings.database.url).render_as_string(hide_password=True)
+    else:
+        where = str(settings.data_dir / SQLITE_FILE)
+        if not (settings.data_dir / SQLITE_FILE).exists():
+            return Check(
+                name="database",
+                verdict=Verdict.OK,
+                found=f"{where} is not there yet; the first `mammonode serve` makes it",
+            )
+    database = Database(database_url(settings))
+    try:
+        with database.engine.connect() as connection:
+            if not inspect(connection).has_table(VERSION_TABLE):
+                return Check(
+                    name="database",
+                    verdict=Verdict.OK,
+                    found=f"{where} is empty; the first `mammonode serve` makes the tables",
+                )
+            statement = text(f"SELECT version_num FROM {VERSION_TABLE}")  # noqa: S608  (ours)
+            version = connection.scalar(statement)
+    except DBAPIError as error:
+        return Check(
+            name="database",
+            verdict=Verdict.FAIL,
+            found=f"{where} does not answer: {str(error.orig).strip()}",
+            to_do="Check [database] url, and that the server runs and lets this user in",
+        )
+    finally:
+        database.close()
+    if version != newest_version():
+        return Check(
+            name="database",
+            verdict=Verdict.WARN,
+            found=f"{where} has tables of version {version}, this software {newest_version()}",
+            to_do="`mammonode serve` brings older tables up to date; newer ones need a newer one",
+        )
+    return Check(name="database", verdict=Verdict.OK, found=where)
+
+
+def _check_disk(settings: Settings) -> Check:
+    folder = _nearest_existing(settings.data_dir)
+    if not folder.is_dir() or not os.access(folder, os.W_OK | os.X_OK):
+        return Check(
+            name="disk",
+            verdict=Verdict.FAIL,
+            found=f"{folder} is no folder that this user can write to",
+            to_do="Set data_dir to one, or give this user the right to write",
+        )
+    free_bytes = Store(folder).free_bytes()
+    low_bytes = settings.receive.low_watermark_bytes
+    is_new = "" if folder == settings.data_dir else " (not there yet)"
+    found = f"{free_bytes / _GIB:.1f} GiB free for {settings.data_dir}{is_new}"
+    if free_bytes < low_bytes:
+        return Check(
+            name="disk",
+            verdict=Verdict.FAIL,
+            found=f"{found}, less than the {low_bytes / _GIB:.1f} GiB below which none is received",
+            to_do="Free space, or lower receive.low_watermark_bytes",
+        )
+    if free_bytes < 2 * low_bytes:
+        return Check(
+            name="disk",
+            verdict=Verdict.WARN,
+            found=f"{found}; below {low_bytes / _GIB:.1f} GiB nothing more is received",
+            to_do="Free space soon",
+        )
+    return Check(name="disk", verdict=Verdict.OK, found=found)
+
+
+def _nearest_existing(folder: Path) -> Path:
+    while not folder.exists():
+        folder = folder.parent
+    return folder
+
+
+def _check_destination(destination: DestinationSettings, *, calling_ae_title: str) -> Check:
+    """Ask a destination for a C-ECHO response (PS3.4 Annex A)."""
+    name = f"destination {destination.name}"
+    where = f"{destination.ae_title} at {destination.host}:{destination.port}"
+    ae = AE(ae_title=calling_ae_title)
+    ae.add_requested_context(Verification)
+    ae.acse_timeout = ae.dimse_timeout = ae.network_timeout = ECHO_TIMEOUT_S
+    ae.connection_timeout = ECHO_TIMEOUT_S
+    association = ae.associate(destination.host, destination.port, ae_title=destination.ae_title)
+    if association.is_established:
+        status = association.send_c_echo()
+        association.release()
+        if "Status" in status and status.Status == 0x0000:
+            return Check(name=name, verdict=Verdict.OK, found=f"{where} answers C-ECHO")
+        found = f"{where} takes the association and gives no good answer to C-ECHO"
+        to_do = f"Ask for Verification to be allowed to {calling_ae_title}"
+        return Check(name=name, verdict=Verdict.WARN, found=found, to_do=to_do)
+    if association.is_rejected:
+        found = f"{where} rejects the association{_reason(association)}"
+        to_do = f"Enter {calling_ae_title} as a known AE title there, and check the called one"
+    else:
+        found = f"{where} cannot be reached"
+        to_do = "Check host, port and firewall, and that it runs"
+    return Check(name=name, verdict=Verdict.FAIL, found=found, to_do=to_do)
+
+
+def _reason(association: Association) -> str:
+    """Give the peer's own words, PS3.8 9.3.4."""
+    answer = association.acceptor.primitive
+    return f": {answer.reason_str}" if answer is not None else ""

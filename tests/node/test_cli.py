@@ -1,0 +1,141 @@
+"""The command line: help, version, exit codes, and what a person sees of an error."""
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import typer
+
+from command_line import run
+from model.errors import PixelDataError, WeightsError
+from node import __version__
+from node.cli import EXIT_CODES, app
+from node.commands.options import ExitCode, exit_code_for
+from node.errors import PermanentError, SettingsError, TransientError, UnknownStudy
+
+COMMANDS = ("serve", "demo", "predict", "studies", "check", "version")
+STUDIES_COMMANDS = ("list", "show", "retry", "reanalyse")
+READ_SETTINGS = (
+    "serve",
+    "check",
+    "predict",
+    "studies list",
+    "studies show",
+    "studies retry",
+    "studies reanalyse",
+)
+PRINT_TABLES = ("check", "studies list", "studies show")
+
+
+def command_names() -> set[str]:
+    """Give every command as it is typed."""
+    names: set[str] = set()
+    for name, command in typer.main.get_command(app).commands.items():  # type: ignore[attr-defined]
+        inner = getattr(command, "commands", {})
+        names |= {f"{name} {sub}" for sub in inner} or {name}
+    return names
+
+
+def plain(text: str) -> str:
+    return re.sub(r"\s+", " ", re.sub(r"\x1b\[[0-9;]*m|[│╭╮╰╯─]", " ", text))
+
+
+def test_the_commands_are_those_that_were_promised() -> None:
+    assert command_names() == {
+        *(name for name in COMMANDS if name != "studies"),
+        *(f"studies {name}" for name in STUDIES_COMMANDS),
+    }
+
+
+@pytest.mark.parametrize("command", sorted(command_names()))
+def test_the_help_of_every_command_explains_every_option(
+    capsys: pytest.CaptureFixture[str], command: str
+) -> None:
+    ended = run(capsys, *command.split(), "--help")
+
+    text = plain(ended.out)
+    parsed = typer.main.get_command(app)
+    for part in command.split():
+        parsed = parsed.commands[part]  # type: ignore[attr-defined]
+    for parameter in parsed.params:
+        if parameter.name != "help":
+            assert getattr(parameter, "help", ""), f"{command}: {parameter.name} has no help"
+    assert ended.code == 0
+    assert "--help" in text
+    assert ("--config" in text) == (command in READ_SETTINGS)
+    assert "--json" in text or command not in PRINT_TABLES
+    assert "Example" in text or command == "version"
+
+
+def test_the_help_says_what_the_exit_codes_mean(capsys: pytest.CaptureFixture[str]) -> None:
+    ended = run(capsys, "--help")
+
+    assert EXIT_CODES in plain(ended.out)
+    assert all(f"{code.value} " in EXIT_CODES for code in ExitCode)
+
+
+def test_the_documentation_says_what_the_exit_codes_mean() -> None:
+    text = (Path(__file__).parents[2] / "docs" / "command-line.md").read_text()
+
+    assert [int(number) for number in re.findall(r"^\| (\d+) \|", text, re.MULTILINE)] == [
+        code.value for code in ExitCode
+    ]
+
+
+def test_the_version_is_that_of_the_package(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(capsys, "version").out == f"mammonode {__version__}\n"
+    assert json.loads(run(capsys, "version", "--json").out) == {"version": __version__}
+
+
+def test_an_unknown_option_is_a_matter_of_usage(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(capsys, "version", "--nonsense").code == ExitCode.USAGE
+
+
+@pytest.mark.parametrize("command", ["serve", "studies list", "studies show 1.2"])
+def test_bad_settings_end_a_command_with_one_line(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, command: str
+) -> None:
+    path = tmp_path / "node.toml"
+    path.write_text("[receive]\nprot = 104")
+
+    ended = run(capsys, *command.split(), "--config", str(path))
+
+    assert ended.code == ExitCode.USAGE
+    assert ended.out == ""
+    assert ended.err.count("\n") == 1
+    assert "Did you mean receive.port?" in ended.err
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (SettingsError(key="a.b", found="x", accepted="y"), ExitCode.USAGE),
+        (UnknownStudy(study_instance_uid="1.2"), ExitCode.UNKNOWN_STUDY),
+        (WeightsError(expected="a", found="b"), ExitCode.WEIGHTS),
+        (TransientError(reason="full"), ExitCode.TRY_AGAIN),
+        (PermanentError(reason="no"), ExitCode.FAILURE),
+        (PixelDataError(expected="a", found="b"), ExitCode.FAILURE),
+    ],
+)
+def test_every_error_has_its_exit_code(error: SettingsError, code: ExitCode) -> None:
+    assert exit_code_for(error) is code
+
+
+@pytest.mark.parametrize("arguments", [["version"], ["--help"], ["studies", "list", "--help"]])
+def test_a_command_that_only_tells_imports_nothing_heavy(arguments: list[str]) -> None:
+    program = (
+        "import sys; from node.cli import main; sys.argv = ['mammonode', *sys.argv[1:]]\n"
+        "try: main()\n"
+        "except SystemExit: pass\n"
+        "heavy = {'tensorflow', 'keras', 'pydicom', 'sqlalchemy', 'numpy', 'dbos', 'pynetdicom'}\n"
+        "print(sorted(heavy & set(sys.modules)), file=sys.stderr)"
+    )
+
+    ended = subprocess.run(
+        [sys.executable, "-c", program, *arguments], capture_output=True, text=True, check=True
+    )
+
+    assert ended.stderr == "[]\n"
