@@ -94,7 +94,7 @@ class CloseOut:
         self._clock = clock
         self._started_at: datetime | None = None
         self._open: frozenset[str] = frozenset()
-        self._last_open_at: dict[str, datetime] = {}
+        self._ended_at: dict[str, datetime] = {}
 
     def start(self) -> None:
         """Let the quiet time of all studies begin now; once, before the receiver listens."""
@@ -144,12 +144,13 @@ class CloseOut:
         return closed
 
     def _note_open_studies(self) -> None:
+        """Take down which associations have ended since the last look, and when that was seen."""
         now = self._clock()
-        self._open = frozenset(self._open_studies())
-        self._last_open_at |= dict.fromkeys(self._open, now)
+        was_open, self._open = self._open, frozenset(self._open_studies())
+        self._ended_at |= dict.fromkeys(was_open - self._open, now)
         # An association that ended so long ago decides nothing any more.
-        self._last_open_at = {
-            uid: at for uid, at in self._last_open_at.items() if now - at <= self._view_set_quiet
+        self._ended_at = {
+            uid: at for uid, at in self._ended_at.items() if now - at <= self._view_set_quiet
         }
 
     def _is_due(self, session: Session, study: Study) -> bool:
@@ -168,8 +169,8 @@ class CloseOut:
             CloseReason.CAP: cap_at,
         }
         uid = study.study_instance_uid
-        last_open_at = self._last_open_at.get(uid, study.quiet_from_at)
-        view_set_at = max(study.quiet_from_at, last_open_at) + self._view_set_quiet
+        ended_at = self._ended_at.get(uid, study.quiet_from_at)
+        view_set_at = max(study.quiet_from_at, ended_at) + self._view_set_quiet
         if view_set_at <= now and uid not in self._open and _has_view_set(session, study):
             close_at[CloseReason.VIEW_SET] = view_set_at
         reason = min(close_at, key=lambda reason: close_at[reason])
