@@ -65,6 +65,8 @@ class Clock:
         self._queue = queue
         self._now = now
         self._is_disk_low = False
+        # It warns of every tick that a longer one swallowed; that is what `coalesce` is for.
+        logging.getLogger("apscheduler.scheduler").setLevel(logging.ERROR)
         self._scheduler = BackgroundScheduler(
             timezone="UTC",
             job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": None},
@@ -102,17 +104,18 @@ class Clock:
         with self._database.reading() as session:
             slots = silent_slots(session, since=since)
         for slot in slots:
-            with self._database.writing() as session:
-                if not take_away(session, slot=slot, silent_since=since):
-                    continue
             held = self._queue.held_by(slot)
             logger.error(
                 "Worker fell silent; its work is given to others. Look after its machine",
                 extra={"event": "worker_stalled", "slot": slot, "work": len(held)},
             )
             for work in held:
+                # From here on the silent worker may not write, whatever it still does.
                 self._give_anew(work)
                 self._queue.cancel(work)
+            # Last, so that a crash in between leaves a silent slot to be found again.
+            with self._database.writing() as session:
+                take_away(session, slot=slot, silent_since=since)
 
     def rescue_lost(self) -> None:
         """Queue anew what the log holds to be under way and the queue does not know."""

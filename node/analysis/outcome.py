@@ -2,7 +2,7 @@
 
 import io
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 from pydicom import dcmwrite
@@ -48,12 +48,29 @@ def predecessors_of(session: Session, revision: Revision) -> tuple[Predecessor, 
     )
 
 
+def objects_of_others(session: Session, revision: Revision) -> dict[str, Result]:
+    """Find the result objects of the study's other revisions, by SOP Instance UID."""
+    others = (
+        select(Result)
+        .join(Revision, Revision.id == Result.revision_id)
+        .where(Revision.study_id == revision.study_id, Revision.id != revision.id)
+    )
+    return {result.sop_instance_uid: result for result in session.scalars(others)}
+
+
 def keep(
-    store: Store, work: AnalysisWork, result_object: ResultObject, *, created_at: datetime
+    store: Store,
+    work: AnalysisWork,
+    result_object: ResultObject,
+    *,
+    known: Mapping[str, Result],
+    created_at: datetime,
 ) -> Result:
     """Write one object to the store, and describe it for the log.
 
-    Writing it again, after a crash, gives the same bytes at the same place.
+    Writing it again, after a crash, gives the same bytes at the same place. An object that another
+    revision has made already stays as it is: a heat map is derived from its own view alone, and
+    one SOP Instance UID must never stand for two data sets.
 
     Parameters
     ----------
@@ -63,19 +80,26 @@ def keep(
         The study and revision that it belongs to.
     result_object
         What `node.report.write.write_results` made.
+    known
+        Objects of the study's other revisions, by SOP Instance UID.
     created_at
         Now, aware UTC; stands in the log alone, never in the object.
     """
     ds = result_object.dataset
-    place = store.result_place(
-        study_instance_uid=work.study_instance_uid,
-        revision=work.revision,
-        sop_instance_uid=str(ds.SOPInstanceUID),
-    )
-    buffer = io.BytesIO()
-    dcmwrite(buffer, ds, enforce_file_format=True)
-    content = buffer.getvalue()
-    store.keep_bytes(content, place)
+    same = known.get(str(ds.SOPInstanceUID))
+    if same is not None:
+        place, size_bytes = same.path, same.size_bytes
+    else:
+        place = store.result_place(
+            study_instance_uid=work.study_instance_uid,
+            revision=work.revision,
+            sop_instance_uid=str(ds.SOPInstanceUID),
+        )
+        buffer = io.BytesIO()
+        dcmwrite(buffer, ds, enforce_file_format=True)
+        content = buffer.getvalue()
+        store.keep_bytes(content, place)
+        size_bytes = len(content)
     return Result(
         kind=result_object.kind,
         index=result_object.index,
@@ -84,7 +108,7 @@ def keep(
         series_instance_uid=str(ds.SeriesInstanceUID),
         source_sop_instance_uid=result_object.source_sop_instance_uid,
         path=place,
-        size_bytes=len(content),
+        size_bytes=size_bytes,
         created_at=created_at,
     )
 

@@ -8,7 +8,7 @@ log has been given up on, and ends without a trace.
 """
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -22,6 +22,7 @@ from node.analysis.outcome import (
     due_deliveries,
     keep,
     list_results,
+    objects_of_others,
     predecessors_of,
     write_outcome,
 )
@@ -34,7 +35,7 @@ from node.retries import GiveUp, RetryPolicy, after_failure
 from node.settings import Settings
 from node.store import Store
 from node.study_log.database import Database, lock_study
-from node.study_log.tables import Event, Revision, Study, StudyState
+from node.study_log.tables import Event, Result, Revision, Study, StudyState
 from node.work_queue import AnalysisWork, Checkpoint, WorkQueue
 
 logger = logging.getLogger(__name__)
@@ -72,6 +73,7 @@ class _Claim:
     weights: str
     sources: tuple[SourceInstance, ...]
     predecessors: tuple[Predecessor, ...]
+    known_objects: Mapping[str, Result]
 
 
 class AnalysisWorker:
@@ -194,14 +196,17 @@ class AnalysisWorker:
 
     def _report(self, work: AnalysisWork) -> str:
         """Step two: objects into the store, then the revision closed in one transaction."""
-        if self._claim(work) is None:
+        claim = self._claim(work)
+        if claim is None:
             return _SUPERSEDED
         path = self._record_path(work)
         if not path.exists():
             raise TransientError(reason=f"Expected the outcome of the analysis at {path.name}")
         result = record.load(path)
         rows = [
-            keep(self._store, work, result_object, created_at=self._now())
+            keep(
+                self._store, work, result_object, known=claim.known_objects, created_at=self._now()
+            )
             for result_object in write_results(result, KINDS)
         ]
         with self._database.writing() as session:
@@ -259,6 +264,7 @@ class AnalysisWorker:
                 weights=revision.weights,
                 sources=self._sources_of(revision),
                 predecessors=predecessors_of(session, revision),
+                known_objects=objects_of_others(session, revision),
             )
         self._begun.add(work)
         if is_new_here:
