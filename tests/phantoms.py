@@ -351,17 +351,25 @@ def _add_pixels(
 
 
 def _finish(ds: Dataset, transfer_syntax: str, attributes: dict[str, Any]) -> Dataset:
-    """Set what the caller wants, write the file meta information and encode the pixel data."""
+    """Encode the pixel data, set what the caller wants, and write the file meta information."""
+    ds.file_meta = FileMetaDataset()
+    ds.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    _encode(ds, transfer_syntax)
+    # Last, so that a header can say what is not so.
     for keyword, value in attributes.items():
         if value is None:
             if keyword in ds:
                 delattr(ds, keyword)
         else:
             setattr(ds, keyword, value)
-    ds.file_meta = FileMetaDataset()
     ds.file_meta.MediaStorageSOPClassUID = ds.get("SOPClassUID")
     ds.file_meta.MediaStorageSOPInstanceUID = ds.get("SOPInstanceUID")
-    ds.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    ds.file_meta.TransferSyntaxUID = UID(transfer_syntax)
+    return dcmread(io.BytesIO(to_bytes(ds)))
+
+
+def _encode(ds: Dataset, transfer_syntax: str) -> None:
+    """Bring native little endian pixel data into the transfer syntax."""
     if transfer_syntax in _PYDICOM_ENCODES:
         options: dict[str, Any] = {"jls_error": 2} if transfer_syntax == JPEGLSNearLossless else {}
         ds.compress(UID(transfer_syntax), generate_instance_uid=False, **options)
@@ -381,8 +389,6 @@ def _finish(ds: Dataset, transfer_syntax: str, attributes: dict[str, Any]) -> Da
         _compress_with_gdcm(ds, transfer_syntax)
     elif transfer_syntax == ExplicitVRBigEndian and ds.BitsAllocated == 16:
         ds.PixelData = np.frombuffer(ds.PixelData, "<u2").byteswap().tobytes()
-    ds.file_meta.TransferSyntaxUID = UID(transfer_syntax)
-    return dcmread(io.BytesIO(to_bytes(ds)))
 
 
 def _compress_with_gdcm(ds: Dataset, transfer_syntax: str) -> None:
