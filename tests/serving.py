@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from textwrap import dedent
 
+from node.service import read_port
+
 START_S = 30
 STOP_S = 60
 

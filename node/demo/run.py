@@ -26,6 +26,7 @@ from node.demo.pacs import Filed, FilingPacs
 from node.demo.show import Row, introduce, make_console, show_table
 from node.errors import PermanentError
 from node.result_kinds import ResultKind
+from node.service import read_port
 from node.settings import Settings
 from node.settings_loading import load_settings
 from node.study_log.database import Database
@@ -178,7 +179,7 @@ def _wait_for_port(
                 reason=f"The node ended at its start with status {process.returncode}: "
                 f"{_last_line(log_file)}"
             )
-        port = read_port(settings)
+        port = read_port(settings.data_dir)
         if port is not None:
             return port
         time.sleep(POLL_S)
