@@ -80,6 +80,9 @@ def pixelmed_errors(path: Path) -> list[str]:
     done = subprocess.run(
         [
             require_peer("java"),
+            # One short run: the optimising compiler costs more than it gives, half of 14 s.
+            "-XX:TieredStopAtLevel=1",
+            "-XX:+UseSerialGC",
             *limits,
             "-cp",
             jar,

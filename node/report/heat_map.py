@@ -132,7 +132,7 @@ def _view_code(instance: InstanceResult) -> Dataset | None:
     if not copied:
         view = codes.VIEWS.get(instance.view_position or "")
         return codes.code_item(view) if view is not None else None
-    item = deepcopy(copied[0])
+    item: Dataset = deepcopy(copied[0])
     # Type 2 in a mammogram, but outside the Mammography Image Module it may not be empty.
     if "ViewModifierCodeSequence" in item and not item.ViewModifierCodeSequence:
         del item.ViewModifierCodeSequence

@@ -1,0 +1,141 @@
+import io
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Collection
+from hashlib import sha256
+from pathlib import Path
+
+import pytest
+from pydicom import dcmread
+
+import phantoms
+import study_results
+import validators
+from node.report.write import WRITERS, write_results
+from node.results import ResultKind, StudyResult
+
+ALL = tuple(ResultKind)
+# Two zones that never have the same date: 26 hours lie between them.
+TIME_ZONES = ("AAA-14", "BBB+12")
+DIGESTS = """
+import hashlib, phantoms, study_results
+from node.report.write import write_results
+from node.results import ResultKind
+for made in ("second_revision", "all_triaged"):
+    for made in write_results(study_results.STUDIES[made](), tuple(ResultKind)):
+        print(made.kind, hashlib.sha256(phantoms.to_bytes(made.dataset)).hexdigest())
+"""
+
+
+def files(result: StudyResult, kinds: Collection[ResultKind], folder: Path) -> list[Path]:
+    paths = []
+    for made in write_results(result, kinds):
+        path = folder / f"{made.kind}-{made.index}.dcm"
+        path.write_bytes(phantoms.to_bytes(made.dataset))
+        paths.append(path)
+    return paths
+
+
+def test_every_kind_has_a_writer() -> None:
+    assert set(WRITERS) == set(ResultKind)
+
+
+@pytest.mark.parametrize("kind", ALL)
+def test_only_what_was_asked_for_is_written(kind: ResultKind) -> None:
+    made = write_results(study_results.positive(), [kind])
+
+    assert {m.kind for m in made} == {kind}
+
+
+def test_a_kind_written_alone_is_the_same_as_among_others() -> None:
+    result = study_results.positive()
+
+    together = {m.dataset.SOPInstanceUID for m in write_results(result, ALL)}
+    alone = {m.dataset.SOPInstanceUID for kind in ALL for m in write_results(result, [kind])}
+
+    assert alone == together
+
+
+def test_each_kind_has_a_series_of_its_own_that_a_list_can_tell_apart() -> None:
+    made = write_results(study_results.positive(), ALL)
+
+    series = {m.kind: m.dataset for m in made}
+    assert len({ds.SeriesInstanceUID for ds in series.values()}) == len(ALL)
+    assert len({ds.SeriesNumber for ds in series.values()}) == len(ALL)
+    assert len({ds.SeriesDescription[:22] for ds in series.values()}) == len(ALL)
+    assert all(ds.SeriesNumber > 9000 for ds in series.values())
+
+
+def test_another_process_on_another_day_writes_the_same_bytes() -> None:
+    root = Path(study_results.__file__).parent
+    path = os.pathsep.join([str(root), str(root.parent)])
+
+    outputs = [
+        subprocess.run(
+            [sys.executable, "-c", DIGESTS],
+            env={**os.environ, "TZ": zone, "PYTHONPATH": path, "PYTHONHASHSEED": str(seed)},
+            capture_output=True,
+            check=True,
+            text=True,
+            timeout=60,
+        ).stdout
+        for seed, zone in enumerate(TIME_ZONES)
+    ]
+
+    assert outputs[0] == outputs[1]
+    assert outputs[0].count("heat_map") == 4
+    assert outputs[0].count("score_report") == 2
+    own = write_results(study_results.second_revision(), [ResultKind.SCORE_REPORT])
+    assert sha256(phantoms.to_bytes(own[0].dataset)).hexdigest() in outputs[0]
+
+
+@pytest.mark.parametrize("made", study_results.STUDIES.values(), ids=list(study_results.STUDIES))
+def test_every_object_is_valid_dicom(made: Callable[[], StudyResult], tmp_path: Path) -> None:
+    result = made()
+
+    paths = files(result, ALL, tmp_path)
+
+    assert paths
+    for path in paths:
+        assert validators.dciodvfy_errors(path) == [], path.name
+
+
+@pytest.mark.parametrize("made", study_results.STUDIES.values(), ids=list(study_results.STUDIES))
+def test_every_report_is_read_by_another_toolkit(
+    made: Callable[[], StudyResult], tmp_path: Path
+) -> None:
+    reports = [ResultKind.SCORE_REPORT, ResultKind.MEASUREMENT_REPORT]
+
+    for path in files(made(), reports, tmp_path):
+        text = validators.dsrdump_text(path)
+
+        assert "Completion Flag     : COMPLETE" in text
+        assert "not for diagnostic use" in text
+
+
+@pytest.mark.parametrize(
+    ("study", "kind"),
+    [
+        ("partly_triaged", ResultKind.SCORE_REPORT),
+        ("positive", ResultKind.MEASUREMENT_REPORT),
+        pytest.param("all_triaged", ResultKind.SCORE_REPORT, marks=pytest.mark.slow),
+        pytest.param("films", ResultKind.SCORE_REPORT, marks=pytest.mark.slow),
+        pytest.param("films", ResultKind.MEASUREMENT_REPORT, marks=pytest.mark.slow),
+        pytest.param("unknown_side", ResultKind.SCORE_REPORT, marks=pytest.mark.slow),
+        pytest.param("with_prevalence", ResultKind.SCORE_REPORT, marks=pytest.mark.slow),
+        pytest.param("second_revision", ResultKind.MEASUREMENT_REPORT, marks=pytest.mark.slow),
+    ],
+)
+def test_reports_keep_to_their_templates(study: str, kind: ResultKind, tmp_path: Path) -> None:
+    (path,) = files(study_results.STUDIES[study](), [kind], tmp_path)
+
+    assert validators.pixelmed_errors(path) == []
+
+
+def test_what_is_read_back_is_what_was_written() -> None:
+    for made in write_results(study_results.second_revision(), ALL):
+        ds = dcmread(io.BytesIO(phantoms.to_bytes(made.dataset)))
+
+        assert ds.SOPInstanceUID == made.dataset.SOPInstanceUID
+        assert phantoms.to_bytes(ds) == phantoms.to_bytes(made.dataset)
