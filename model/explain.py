@@ -23,7 +23,9 @@ Float32Array = npt.NDArray[np.float32]
 BoolArray = npt.NDArray[np.bool_]
 
 _HALVINGS = 5
-_CELL_PX = 2**_HALVINGS
+_CELL_PX = 1 << _HALVINGS
+_BLUR_PX = _CELL_PX / 4
+_SUMMIT_SHARE = 0.98
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,7 +37,7 @@ class Region:
     top, left, bottom, right
         Half-open box in whole pixels, inside the image: row `top` is in it, row `bottom` is not.
     peak_row, peak_column
-        Where the heat map is highest in the region, in pixels.
+        Where the heat map is highest in the region, in pixels: the middle of its summit.
     peak_value
         The heat map there, in (0, 1].
     """
@@ -140,16 +142,17 @@ def grad_cam(
     if largest > 0.0:
         cells /= largest
     height, width = network_input.breast_mask.shape
-    # Cubic, for linear interpolation between cells 32 pixels wide shows as diamonds. It can
-    # overshoot, so that the scale is set afterwards.
-    values = cv2.warpAffine(
+    # Blurred, for linear steps between cells 32 pixels wide show as diamonds; cubic steps would
+    # overshoot. Before the first cell and after the last, the map goes on as it is there.
+    linear = cv2.warpAffine(
         cells.astype(np.float32),
         np.array([[1 / _CELL_PX, 0, _cell_shift(width)], [0, 1 / _CELL_PX, _cell_shift(height)]]),
         (width, height),
-        flags=cv2.INTER_CUBIC | cv2.WARP_INVERSE_MAP,
+        flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
         borderMode=cv2.BORDER_REPLICATE,
     )
-    values = np.maximum(values, 0.0) * network_input.breast_mask
+    values = cv2.GaussianBlur(linear, (0, 0), _BLUR_PX, borderType=cv2.BORDER_REPLICATE)
+    values = values * network_input.breast_mask
     largest = float(values.max())
     if largest > 0.0:
         values = np.minimum(values * np.float32(strength / largest), np.float32(strength))
@@ -204,8 +207,8 @@ def _region(heat_map: HeatMap, inside: BoolArray) -> Region:
     top, bottom = _whole(one[0], other[0], geometry.original_rows)
     left, right = _whole(one[1], other[1], geometry.original_columns)
     values = np.where(inside, heat_map.values, 0.0)
-    peak = np.unravel_index(int(values.argmax()), values.shape)
-    peak_row, peak_column = geometry.to_original(float(peak[0]) + 0.5, float(peak[1]) + 0.5)
+    peak = _peak(values)
+    peak_row, peak_column = geometry.to_original(*peak)
     return Region(
         top=top,
         left=left,
@@ -213,8 +216,16 @@ def _region(heat_map: HeatMap, inside: BoolArray) -> Region:
         right=right,
         peak_row=min(max(peak_row, top + 0.5), bottom - 0.5),
         peak_column=min(max(peak_column, left + 0.5), right - 0.5),
-        peak_value=float(values[peak]),
+        peak_value=float(values.max()),
     )
+
+
+def _peak(values: Float32Array) -> tuple[float, float]:
+    """Return the middle of the summit that holds the largest value: it may be a plateau."""
+    is_summit = (values >= _SUMMIT_SHARE * values.max()).astype(np.uint8)
+    _, labels, _, middles = cv2.connectedComponentsWithStats(is_summit, connectivity=8)
+    column, row = middles[labels.flat[int(values.argmax())]]
+    return float(row) + 0.5, float(column) + 0.5
 
 
 def _whole(one: float, other: float, size: int) -> tuple[int, int]:
