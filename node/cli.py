@@ -14,6 +14,7 @@ from node.commands.options import (
     JSONOption,
     end_with,
     errors_as_exit_codes,
+    make_console,
     print_json,
 )
 
@@ -88,6 +89,67 @@ def demo(
 
     if not run_demo(out):
         raise end_with(ExitCode.FAILURE)
+
+
+@app.command(
+    epilog="Examples:  mammonode predict study/ --out results  ·  "
+    "mammonode predict R_CC.dcm L_CC.dcm --out results --results score_report,heat_map"
+)
+def predict(
+    paths: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar="PATH...",
+            help="DICOM files, or folders at any depth; other files are passed over and counted.",
+            exists=True,
+            show_default=False,
+        ),
+    ],
+    out: Annotated[
+        Path,
+        typer.Option(
+            "--out",
+            metavar="DIR",
+            help="Folder for the objects, one folder a study, and result.json.",
+            show_default=False,
+        ),
+    ],
+    results: Annotated[
+        str | None,
+        typer.Option(
+            "--results",
+            metavar="KIND,...",
+            help="Kinds to write: score_report, measurement_report, heat_map. Without it all.",
+        ),
+    ] = None,
+    profile: Annotated[
+        str | None,
+        typer.Option("--profile", metavar="NAME", help="A named set of kinds: ohif, everything."),
+    ] = None,
+    as_json: JSONOption = False,
+    config: ConfigOption = None,
+) -> None:
+    """Analyse DICOM files and write the result objects, without network and database.
+
+    Of the settings it heeds model and work. The results are dated as the newest image of their
+    study, so that the same files give the same bytes on every day. Ends with 1 if no image could
+    be analysed; the reports then say why.
+    """
+    from node.commands import predictions
+    from node.settings_loading import load_settings
+
+    kinds = predictions.kinds_wanted(results, profile)
+    document = predictions.predict_with_progress(
+        paths, out, kinds=kinds, settings=load_settings(config)
+    )
+    if as_json:
+        print_json(document)
+    else:
+        console = make_console()
+        console.print(predictions.predictions_table(document, console))
+        typer.echo(predictions.summary_of(document, out))
+    if not predictions.is_any_analysed(document):
+        raise end_with(ExitCode.FAILURE, "no image could be analysed")
 
 
 @app.command(epilog="Example:  mammonode check --config node.toml")

@@ -12,9 +12,14 @@ import os
 import re
 import sys
 import traceback
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from datetime import UTC, datetime
+from tempfile import TemporaryFile
 from typing import Any, TextIO
+
+from model.errors import ModelError
+from node.errors import NodeError
 
 LOG_LEVEL = "INFO"
 """What an operator needs to tell the story of one study."""
@@ -117,11 +122,47 @@ def configure(level: str = LOG_LEVEL, *, stream: TextIO | None = None) -> None:
     handler.setFormatter(JSONFormatter())
     logging.basicConfig(level=level, handlers=[handler], force=True)
     logging.captureWarnings(True)
-    for name, quiet_level in _QUIET_LOGGERS.items():
-        logging.getLogger(name).setLevel(quiet_level)
+    quiet_libraries()
+    _keep_identifiers_out()
+
+
+def quiet_libraries() -> None:
+    """Turn the libraries' own loggers down; before TensorFlow is imported."""
+    for name, level in _QUIET_LOGGERS.items():
+        logging.getLogger(name).setLevel(level)
     # Read by TensorFlow's C++ side when it is loaded: errors only.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    _keep_identifiers_out()
+
+
+@contextmanager
+def native_chatter_held() -> Iterator[TextIO]:
+    """Hold back what C++ libraries write to standard error; show it only if the block fails.
+
+    TensorFlow tells of processors and of GPUs that are not there, whatever its log level. For
+    commands that a person watches: everything that this process writes to standard error is held,
+    except through the stream that is given.
+
+    Yields
+    ------
+    stream
+        Standard error as it was.
+    """
+    sys.stderr.flush()
+    descriptor = sys.stderr.fileno()
+    with os.fdopen(os.dup(descriptor), "w", buffering=1) as stream, TemporaryFile() as held:
+        os.dup2(held.fileno(), descriptor)
+        try:
+            yield stream
+        except (NodeError, ModelError, KeyboardInterrupt, SystemExit):
+            raise  # said in one line, which is all that is needed
+        except BaseException:
+            held.seek(0)
+            stream.write(held.read().decode(errors="replace"))
+            raise
+        finally:
+            sys.stderr.flush()
+            stream.flush()
+            os.dup2(stream.fileno(), descriptor)
 
 
 def _keep_identifiers_out() -> None:

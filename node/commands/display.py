@@ -40,7 +40,9 @@ _STATE_STYLES = {
 def studies_table(studies: Sequence[StudySummary], console: Console) -> RenderableType:
     """Give the list of studies, one line each."""
     is_short = console.width < ROOM_BESIDE_UID + max(len(s.study_instance_uid) for s in studies)
-    table = _table(console, "Study", "State", "From", "Received", "Images", "Score", "Results")
+    table = plain_or_ruled_table(
+        console, "Study", "State", "From", "Received", "Images", "Score", "Results"
+    )
     for study in studies:
         uid = study.study_instance_uid
         table.add_row(
@@ -70,7 +72,7 @@ def study_view(study: StudyAnswer, console: Console) -> RenderableType:
     return Group(*parts)
 
 
-def _table(console: Console, *headings: str) -> Table:
+def plain_or_ruled_table(console: Console, *headings: str) -> Table:
     """Make a table: with a rule in a terminal, else bare columns that other tools can read."""
     table = Table(
         box=SIMPLE_HEAD if console.is_terminal else None,
@@ -126,7 +128,9 @@ def _facts(study: StudyAnswer, console: Console) -> RenderableType:
 
 
 def _views(study: StudyAnswer, console: Console) -> Table:
-    table = _table(console, "View", "Score", "Not analysed because", "SOP Instance UID")
+    table = plain_or_ruled_table(
+        console, "View", "Score", "Not analysed because", "SOP Instance UID"
+    )
     for instance in study.instances:
         table.add_row(
             _view(instance),
@@ -138,7 +142,9 @@ def _views(study: StudyAnswer, console: Console) -> Table:
 
 
 def _conflicts(study: StudyAnswer, console: Console) -> Table:
-    table = _table(console, "State", "Received", "From", "Differs in", "SOP Instance UID")
+    table = plain_or_ruled_table(
+        console, "State", "Received", "From", "Differs in", "SOP Instance UID"
+    )
     for conflict in study.conflicts:
         table.add_row(
             conflict.state.value,
@@ -153,7 +159,7 @@ def _conflicts(study: StudyAnswer, console: Console) -> Table:
 def _result_objects(study: StudyAnswer, console: Console) -> Table:
     from pydicom.uid import UID  # late: the list of studies does without
 
-    table = _table(console, "Kind", "SOP class", "KiB", "SOP Instance UID")
+    table = plain_or_ruled_table(console, "Kind", "SOP class", "KiB", "SOP Instance UID")
     for result in study.results:
         table.add_row(
             result.kind,
@@ -165,7 +171,7 @@ def _result_objects(study: StudyAnswer, console: Console) -> Table:
 
 
 def _deliveries(deliveries: Iterable[DeliveryAnswer], console: Console) -> Table:
-    table = _table(
+    table = plain_or_ruled_table(
         console, "Destination", "Revision", "State", "Objects", "Attempt", "Statuses", "Reason"
     )
     for delivery in deliveries:
@@ -185,7 +191,7 @@ def _deliveries(deliveries: Iterable[DeliveryAnswer], console: Console) -> Table
 
 
 def _events(events: Iterable[EventAnswer], console: Console) -> Table:
-    table = _table(console, "At", "Event", "Details")
+    table = plain_or_ruled_table(console, "At", "Event", "Details")
     for event in events:
         details = "  ".join(
             f"{name}={value}" for name, value in event.fields.items() if value not in (None, "", [])

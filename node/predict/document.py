@@ -1,0 +1,145 @@
+"""``result.json``: what came of each image, by study and breast, for other programs to read."""
+
+import json
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from model.manifest import NOT_FOR_DIAGNOSTIC_USE
+from model.views import Laterality
+from node import __version__
+from node.predict.find import Found
+from node.results import InstanceResult, StudyResult
+
+if TYPE_CHECKING:
+    from node.predict.run import Prediction
+
+FORMAT_VERSION = 1
+"""Changes when a name that is there changes its meaning or goes away."""
+
+Document = dict[str, Any]
+
+
+def describe(found: Found, predictions: "Sequence[Prediction]") -> Document:
+    """Describe all studies.
+
+    Parameters
+    ----------
+    found
+        What the files held.
+    predictions
+        One for each study, at least one; all with the same weights.
+
+    Returns
+    -------
+    document
+        Of JSON values alone. Scores are AI malignancy scores in [0, 1], calibrated at
+        ``model.calibration_prevalence``; where the site states a prevalence,
+        ``probability_of_cancer`` is the score carried to it. A breast is ``R``, ``L`` or null
+        where nothing in the image says which.
+    """
+    manifest = predictions[0].result.manifest
+    point = manifest.operating_point
+    return {
+        "format_version": FORMAT_VERSION,
+        "notice": NOT_FOR_DIAGNOSTIC_USE,
+        "software": {"name": "mammonode", "version": __version__},
+        "model": {
+            "name": manifest.name,
+            "version": manifest.version,
+            "weights_sha256": manifest.sha256,
+            "licence": manifest.licence,
+            "calibration_prevalence": manifest.calibration.prevalence,
+            "site_prevalence": predictions[0].result.prevalence,
+            "operating_point": {
+                "threshold": point.threshold,
+                "chosen_for": point.chosen_for,
+                "sensitivity": point.sensitivity,
+                "specificity": point.specificity,
+            },
+        },
+        "studies": [_study(prediction) for prediction in predictions],
+        "left_out": [{"path": str(each.path), "reason": each.reason} for each in found.left_out],
+        "not_dicom": found.not_dicom,
+    }
+
+
+def to_json(document: Document) -> str:
+    """Write the document as indented JSON that ends with a line feed."""
+    return json.dumps(document, indent=2, ensure_ascii=False) + "\n"
+
+
+def _study(prediction: "Prediction") -> Document:
+    result = prediction.result
+    lateralities = (Laterality.RIGHT, Laterality.LEFT, None)
+    return {
+        "study_instance_uid": result.study_instance_uid,
+        "dated": result.closed_at.isoformat(),
+        **_scored(result, result.score),
+        "breasts": [
+            _breast(result, laterality)
+            for laterality in lateralities
+            if any(instance.laterality is laterality for instance in result.instances)
+        ],
+        "results": [
+            {
+                "kind": written.result_object.kind.value,
+                "sop_class_uid": str(written.result_object.dataset.SOPClassUID),
+                "sop_instance_uid": str(written.result_object.dataset.SOPInstanceUID),
+                "source_sop_instance_uid": written.result_object.source_sop_instance_uid,
+                "file": written.file,
+            }
+            for written in prediction.objects
+        ],
+    }
+
+
+def _breast(result: StudyResult, laterality: Laterality | None) -> Document:
+    scores = {breast.laterality: breast.score for breast in result.breasts}
+    return {
+        "laterality": laterality and laterality.value,
+        **_scored(result, scores.get(laterality)),
+        "instances": [
+            _instance(result, instance)
+            for instance in result.instances
+            if instance.laterality is laterality
+        ],
+    }
+
+
+def _instance(result: StudyResult, instance: InstanceResult) -> Document:
+    return {
+        "sop_instance_uid": instance.sop_instance_uid,
+        "view_position": instance.view_position,
+        "laterality": instance.laterality and instance.laterality.value,
+        **_scored(result, instance.score),
+        "triage_reason": instance.triage_reason and instance.triage_reason.value,
+        "triage_detail": instance.triage_detail or None,
+        "regions": [
+            {
+                "top": region.top,
+                "left": region.left,
+                "bottom": region.bottom,
+                "right": region.right,
+                "peak_row": region.peak_row,
+                "peak_column": region.peak_column,
+            }
+            for region in instance.regions
+        ],
+    }
+
+
+def _scored(result: StudyResult, score: float | None) -> Document:
+    """Give a score, whether it reaches the operating point, and what it means at the site."""
+    facts: Document = {
+        "score": score,
+        "is_suspicious": (
+            None if score is None else score >= result.manifest.operating_point.threshold
+        ),
+    }
+    if result.prevalence is not None:
+        facts["probability_of_cancer"] = (
+            None
+            if score is None
+            else result.manifest.calibration.at_prevalence(score, result.prevalence)
+        )
+    return facts

@@ -1,0 +1,150 @@
+"""Analyses what was found and writes the result objects, study by study."""
+
+import io
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pydicom import dcmwrite
+
+from node.errors import PermanentError, TransientError
+from node.predict import document
+from node.predict.find import Found, FoundStudy
+from node.report.write import write_results
+from node.result_kinds import ResultKind
+from node.results import ResultObject, StudyResult
+from node.settings import Settings
+
+if TYPE_CHECKING:
+    from node.analysis.pipeline import Analyser
+
+RESULT_FILE = "result.json"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WrittenObject:
+    """One result object and its file, relative to the output folder, with forward slashes."""
+
+    result_object: ResultObject
+    file: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prediction:
+    """What came of one study, and what was written of it."""
+
+    result: StudyResult
+    objects: tuple[WrittenObject, ...]
+
+
+def predict(
+    found: Found,
+    out: Path,
+    *,
+    kinds: Collection[ResultKind],
+    settings: Settings,
+    on_image: Callable[[], None] = lambda: None,
+) -> document.Document:
+    """Analyse every study and write its objects, then ``result.json`` for all of them.
+
+    Running it again on the same files writes the same bytes. No socket is opened, and nothing but
+    `out` is written to.
+
+    Parameters
+    ----------
+    found
+        The studies.
+    out
+        Folder for ``<Study Instance UID>/<kind>_<number>.dcm`` and ``result.json``; made if it is
+        not there. Files of the same names are replaced.
+    kinds
+        What is written.
+    settings
+        The weights, the prevalence and the limits of decoding.
+    on_image
+        Called after each image is read; from several threads.
+
+    Returns
+    -------
+    document
+        What ``result.json`` holds.
+
+    Raises
+    ------
+    WeightsError
+        If the weights cannot be used.
+    PermanentError
+        If there is no study, or `out` cannot be written to.
+    TransientError
+        If the disk is full, or no decoding process can be started.
+    """
+    if not found.studies:
+        raise PermanentError(reason="Expected DICOM images, found none")
+    _make_folder(out)
+    from node.analysis.pipeline import Analyser  # late: it loads TensorFlow
+
+    with Analyser.load(settings) as analyser:
+        predictions = [
+            _predict_study(study, out, kinds=kinds, analyser=analyser, on_image=on_image)
+            for study in found.studies
+        ]
+    described = document.describe(found, predictions)
+    _write(out / RESULT_FILE, document.to_json(described).encode())
+    return described
+
+
+def _predict_study(
+    study: FoundStudy,
+    out: Path,
+    *,
+    kinds: Collection[ResultKind],
+    analyser: "Analyser",
+    on_image: Callable[[], None],
+) -> Prediction:
+    from node.analysis.pipeline import SourceInstance
+
+    result = analyser.analyse(
+        study_instance_uid=study.study_instance_uid,
+        revision=1,
+        closed_at=study.closed_at,
+        sources=[
+            SourceInstance(
+                path=instance.path,
+                dataset_sha256=instance.dataset_sha256,
+                triage_reason=instance.triage_reason,
+                triage_detail=instance.triage_detail,
+            )
+            for instance in study.instances
+        ],
+        on_image=on_image,
+    )
+    _make_folder(out / study.study_instance_uid)
+    objects: list[WrittenObject] = []
+    for made in write_results(result, kinds):
+        name = f"{study.study_instance_uid}/{made.kind}_{made.index + 1}.dcm"
+        buffer = io.BytesIO()
+        dcmwrite(buffer, made.dataset, enforce_file_format=True)
+        _write(out / name, buffer.getvalue())
+        objects.append(WrittenObject(result_object=made, file=name))
+    return Prediction(result=result, objects=tuple(objects))
+
+
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise PermanentError(
+            reason=f"Expected a folder that can be written to at {folder}: {error.strerror}"
+        ) from error
+
+
+def _write(path: Path, content: bytes) -> None:
+    """Write a file whole or not at all."""
+    part = path.with_name(f"{path.name}.part")
+    try:
+        part.write_bytes(content)
+        part.replace(path)
+    except OSError as error:
+        part.unlink(missing_ok=True)
+        raise TransientError(reason=f"{path} cannot be written: {error.strerror}") from error
