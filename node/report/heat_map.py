@@ -15,7 +15,7 @@ from model.manifest import NOT_FOR_DIAGNOSTIC_USE
 from model.views import STANDARD_VIEWS
 from node.report import codes, envelope, provenance
 from node.report.overlay import draw_overlay
-from node.report.structured_report import patient_orientation
+from node.report.source_image import patient_orientation
 from node.results import InstanceResult, ResultKind, ResultObject, StudyResult, UInt8Array
 
 SERIES_NUMBER = 9003

@@ -18,10 +18,10 @@ from highdicom.sr import (
 from model.explain import Region
 from model.manifest import NOT_FOR_DIAGNOSTIC_USE
 from node.report import codes, provenance
+from node.report.source_image import label_of
 from node.report.structured_report import (
     algorithm,
     is_called,
-    label_of,
     score_measurement,
     structured_report,
     text,

@@ -15,7 +15,8 @@ from PIL import Image, ImageDraw, ImageFont
 from model.explain import HeatMap
 from node import __version__
 from node.report import provenance
-from node.report.structured_report import is_called, label_of
+from node.report.source_image import label_of, pixel_spacing_mm
+from node.report.structured_report import is_called
 from node.results import InstanceResult, StudyResult, UInt8Array
 
 Float32Array = npt.NDArray[np.float32]
@@ -118,11 +119,9 @@ def _fit(instance: InstanceResult, shape: tuple[int, ...]) -> tuple[int, int]:
 def _pixel_aspect(instance: InstanceResult) -> tuple[float, float]:
     """Height and width of one source pixel, in any one unit."""
     for keyword in ("PixelSpacing", "ImagerPixelSpacing", "PixelAspectRatio"):
-        value = instance.source.get(keyword)
-        if value is not None and not isinstance(value, str) and len(value) == 2:
-            height, width = float(value[0]), float(value[1])
-            if height > 0 and width > 0:
-                return height, width
+        aspect = pixel_spacing_mm(instance.source, keyword)
+        if aspect is not None:
+            return aspect
     return 1.0, 1.0
 
 

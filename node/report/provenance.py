@@ -79,7 +79,7 @@ def sop_instance_uid(
     uid
         Another one as soon as study, inputs, weights, parameters, engine or layout differ.
     """
-    replaced = [p.sop_instance_uid for p in _predecessors(result, kind)]
+    replaced = [p.sop_instance_uid for p in predecessors(result, kind)]
     return derive_uid(*_analysis(result), kind, _identities(inputs), replaced, index)
 
 
@@ -101,7 +101,7 @@ def series_instance_uid(result: StudyResult, kind: ResultKind, *inputs: Instance
     uid
         The same for all objects that share the series.
     """
-    replaced = [p.sop_instance_uid for p in _predecessors(result, kind)] if inputs else []
+    replaced = [p.sop_instance_uid for p in predecessors(result, kind)] if inputs else []
     return derive_uid("series", *_analysis(result), kind, _identities(inputs), replaced)
 
 
@@ -157,66 +157,8 @@ def model_label(result: StudyResult) -> str:
     return f"{result.manifest.name} {result.manifest.version}"
 
 
-def predecessors_sequence(result: StudyResult, *kinds: ResultKind) -> Sequence:
-    """List the reports that a report replaces.
-
-    Parameters
-    ----------
-    result
-        The analysis, with the reports of the revision before.
-    kinds
-        Which kinds are replaced.
-
-    Returns
-    -------
-    sequence
-        Items of Predecessor Documents Sequence (0040,A360), PS3.3 C.17.2; empty for revision 1.
-    """
-    return references(
-        result.study_instance_uid,
-        [
-            (p.series_instance_uid, p.sop_class_uid, p.sop_instance_uid)
-            for kind in kinds
-            for p in _predecessors(result, kind)
-        ],
-    )
-
-
-def references(study_instance_uid: str, instances: list[tuple[str, str, str]]) -> Sequence:
-    """Nest references to instances of one study as PS3.3 Table C.17-3 asks.
-
-    Parameters
-    ----------
-    study_instance_uid
-        The study that all are in.
-    instances
-        (Series Instance UID, SOP Class UID, SOP Instance UID) of each.
-
-    Returns
-    -------
-    sequence
-        One item with a Referenced Series Sequence; or none if there are no instances.
-    """
-    by_series: dict[str, list[Dataset]] = {}
-    for series_uid, sop_class_uid, instance_uid in instances:
-        item = Dataset()
-        item.ReferencedSOPClassUID = sop_class_uid
-        item.ReferencedSOPInstanceUID = instance_uid
-        by_series.setdefault(series_uid, []).append(item)
-    if not by_series:
-        return Sequence()
-    study = Dataset()
-    study.ReferencedSeriesSequence = Sequence()
-    for series_uid, items in by_series.items():
-        series = Dataset()
-        series.ReferencedSOPSequence = Sequence(items)
-        series.SeriesInstanceUID = series_uid
-        study.ReferencedSeriesSequence.append(series)
-    study.StudyInstanceUID = study_instance_uid
-    return Sequence([study])
-
-
-def _predecessors(result: StudyResult, kind: ResultKind) -> list[Predecessor]:
+def predecessors(result: StudyResult, kind: ResultKind) -> list[Predecessor]:
+    """List the reports of one kind that the revision before wrote."""
     return [p for p in result.predecessors if p.kind is kind]
 
 

@@ -22,12 +22,11 @@ from pydicom.sr.coding import Code
 from model.manifest import NOT_FOR_DIAGNOSTIC_USE
 from model.views import Laterality
 from node.report import codes, provenance
+from node.report.source_image import is_image, label_of
 from node.report.structured_report import (
     algorithm,
     call,
     inferred_from,
-    is_image,
-    label_of,
     score_measurement,
     source_image,
     structured_report,

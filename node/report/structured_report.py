@@ -8,7 +8,6 @@ References
 DICOM PS3.16 TID 1500 Measurement Report, TID 1600 Image Library; PS3.3 A.35.3 Comprehensive SR.
 """
 
-import re
 from collections.abc import Sequence
 
 from highdicom.sr import (
@@ -18,36 +17,30 @@ from highdicom.sr import (
     ContainerContentItem,
     ContentItem,
     ContentSequence,
-    DateContentItem,
     DeviceObserverIdentifyingAttributes,
     ImageContentItem,
     LanguageOfContentItemAndDescendants,
     Measurement,
-    NumContentItem,
     ObservationContext,
     ObserverContext,
     QualitativeEvaluation,
     RelationshipTypeValues,
     SourceImageForMeasurementGroup,
     TextContentItem,
-    TimeContentItem,
 )
 from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence as ItemSequence
 from pydicom.sr.codedict import codes as dicom_codes
 from pydicom.sr.coding import Code
 from pydicom.uid import ComprehensiveSRStorage
-from pydicom.valuerep import DA, TM
 
 from node.report import codes, envelope, provenance
+from node.report.image_library import container_of, image_library
+from node.report.source_image import is_image, reference_to
 from node.results import InstanceResult, ResultKind, StudyResult
 
 _CONTAINS = RelationshipTypeValues.CONTAINS
-_ACQUISITION = RelationshipTypeValues.HAS_ACQ_CONTEXT
-_DIRECTIONS = re.compile(r"(?!.*(.).*\1)[APRLHF]{1,3}")
 _ENGLISH = CodedConcept.from_code(codes.ENGLISH_UNITED_STATES)
-# CID 29 Acquisition Modality
-_MODALITIES = {code.value: code for code in dicom_codes.cid29.concepts.values()}
 
 
 def structured_report(
@@ -106,13 +99,13 @@ def structured_report(
     ds.VerificationFlag = "UNVERIFIED"
     ds.PreliminaryFlag = "PRELIMINARY"
     pictures = tuple(image for image in images if is_image(image))
-    evidence = provenance.references(
+    evidence = references(
         result.study_instance_uid,
-        [(str(i.source.SeriesInstanceUID), *_reference(i)) for i in pictures],
+        [(str(i.source.SeriesInstanceUID), *reference_to(i)) for i in pictures],
     )
     if evidence:
         ds.CurrentRequestedProcedureEvidenceSequence = evidence
-    predecessors = provenance.predecessors_sequence(result, *replaces)
+    predecessors = predecessors_sequence(result, *replaces)
     if predecessors:
         ds.PredecessorDocumentsSequence = predecessors
 
@@ -128,31 +121,20 @@ def structured_report(
         )
     )
     if pictures:
-        root.ContentSequence.append(_image_library(pictures))
+        root.ContentSequence.append(image_library(pictures))
     if groups:
-        measurements = _container(codes.IMAGING_MEASUREMENTS)
+        measurements = container_of(codes.IMAGING_MEASUREMENTS)
         for group in groups:
             measurements.ContentSequence.extend(group)
         root.ContentSequence.append(measurements)
     if evaluations:
-        container = _container(codes.QUALITATIVE_EVALUATIONS)
+        container = container_of(codes.QUALITATIVE_EVALUATIONS)
         container.ContentSequence.extend(evaluations)
         root.ContentSequence.append(container)
     _separate(root)
     for element in root:
         ds[element.tag] = element
     return ds
-
-
-def is_image(instance: InstanceResult) -> bool:
-    """Whether an instance can be referred to as an IMAGE: it claims pixels."""
-    return "Rows" in instance.source and "Columns" in instance.source
-
-
-def label_of(instance: InstanceResult) -> str:
-    """Side and view as they are written on a film, as in ``R CC``; what is unknown is said."""
-    side = instance.laterality.value if instance.laterality else "side unknown"
-    return f"{side} {instance.view_position or 'view unknown'}"
 
 
 def algorithm(result: StudyResult) -> AlgorithmIdentification:
@@ -220,14 +202,14 @@ def is_called(result: StudyResult, score: float) -> bool:
 
 def source_image(instance: InstanceResult) -> SourceImageForMeasurementGroup:
     """Name an image as the source of a measurement (121112, DCM)."""
-    return SourceImageForMeasurementGroup(*_reference(instance))
+    return SourceImageForMeasurementGroup(*reference_to(instance))
 
 
 def inferred_from(instance: InstanceResult) -> ImageContentItem:
     """Name an image that a text is about."""
     return ImageContentItem(
         codes.SOURCE_OF_MEASUREMENT,
-        *_reference(instance),
+        *reference_to(instance),
         relationship_type=RelationshipTypeValues.INFERRED_FROM,
     )
 
@@ -237,14 +219,63 @@ def text(name: Code, value: str) -> TextContentItem:
     return TextContentItem(name, value, _CONTAINS)
 
 
-def _reference(instance: InstanceResult) -> tuple[str, str]:
-    return str(instance.source.SOPClassUID), instance.sop_instance_uid
+def predecessors_sequence(result: StudyResult, *kinds: ResultKind) -> ItemSequence:
+    """List the reports that a report replaces.
+
+    Parameters
+    ----------
+    result
+        The analysis, with the reports of the revision before.
+    kinds
+        Which kinds are replaced.
+
+    Returns
+    -------
+    sequence
+        Items of Predecessor Documents Sequence (0040,A360), PS3.3 C.17.2; empty for revision 1.
+    """
+    return references(
+        result.study_instance_uid,
+        [
+            (p.series_instance_uid, p.sop_class_uid, p.sop_instance_uid)
+            for kind in kinds
+            for p in provenance.predecessors(result, kind)
+        ],
+    )
 
 
-def _container(name: Code) -> ContainerContentItem:
-    item = ContainerContentItem(name, relationship_type=_CONTAINS)
-    item.ContentSequence = ContentSequence()
-    return item
+def references(study_instance_uid: str, instances: list[tuple[str, str, str]]) -> ItemSequence:
+    """Nest references to instances of one study as PS3.3 Table C.17-3 asks.
+
+    Parameters
+    ----------
+    study_instance_uid
+        The study that all are in.
+    instances
+        (Series Instance UID, SOP Class UID, SOP Instance UID) of each.
+
+    Returns
+    -------
+    sequence
+        One item with a Referenced Series Sequence; or none if there are no instances.
+    """
+    by_series: dict[str, list[Dataset]] = {}
+    for series_uid, sop_class_uid, instance_uid in instances:
+        item = Dataset()
+        item.ReferencedSOPClassUID = sop_class_uid
+        item.ReferencedSOPInstanceUID = instance_uid
+        by_series.setdefault(series_uid, []).append(item)
+    if not by_series:
+        return ItemSequence()
+    study = Dataset()
+    study.ReferencedSeriesSequence = ItemSequence()
+    for series_uid, items in by_series.items():
+        series = Dataset()
+        series.ReferencedSOPSequence = ItemSequence(items)
+        series.SeriesInstanceUID = series_uid
+        study.ReferencedSeriesSequence.append(series)
+    study.StudyInstanceUID = study_instance_uid
+    return ItemSequence([study])
 
 
 def _separate(item: Dataset) -> None:
@@ -267,78 +298,3 @@ def _observation_context(result: StudyResult) -> ObservationContext:
     return ObservationContext(
         observer_device_context=ObserverContext(dicom_codes.DCM.Device, device)
     )
-
-
-def _image_library(images: tuple[InstanceResult, ...]) -> ContainerContentItem:
-    """TID 1600; OHIF wants library and group both, or it throws."""
-    library = _container(codes.IMAGE_LIBRARY)
-    group = _container(codes.IMAGE_LIBRARY_GROUP)
-    for image in images:
-        item = ImageContentItem(codes.SOURCE, *_reference(image), relationship_type=_CONTAINS)
-        item.ContentSequence = ContentSequence(_descriptors(image))
-        group.ContentSequence.append(item)
-    library.ContentSequence.append(group)
-    return library
-
-
-def _descriptors(image: InstanceResult) -> list[ContentItem]:
-    """TID 1602 and 1603, as far as the source says: films lack most of it."""
-    source = image.source
-    items: list[ContentItem] = []
-    modality = _MODALITIES.get(str(source.get("Modality", "")))
-    if modality is not None:
-        items.append(CodeContentItem(codes.MODALITY, modality, _ACQUISITION))
-    if image.laterality is not None:
-        side = codes.SIDE_OF[image.laterality]
-        items.append(CodeContentItem(codes.IMAGE_LATERALITY, side, _ACQUISITION))
-    if source.get("StudyDate"):
-        items.append(DateContentItem(codes.STUDY_DATE, DA(source.StudyDate), _ACQUISITION))
-    if source.get("StudyTime"):
-        items.append(TimeContentItem(codes.STUDY_TIME, TM(source.StudyTime), _ACQUISITION))
-    for name, value in (
-        (codes.PIXEL_DATA_ROWS, source.Rows),
-        (codes.PIXEL_DATA_COLUMNS, source.Columns),
-    ):
-        items.append(NumContentItem(name, int(value), codes.PIXELS, relationship_type=_ACQUISITION))
-    view = codes.VIEWS.get(image.view_position or "")
-    if view is not None:
-        items.append(CodeContentItem(codes.IMAGE_VIEW, view, _ACQUISITION))
-    orientation = patient_orientation(source)
-    if orientation is not None:
-        row, column = orientation
-        items.append(TextContentItem(codes.PATIENT_ORIENTATION_ROW, row, _ACQUISITION))
-        items.append(TextContentItem(codes.PATIENT_ORIENTATION_COLUMN, column, _ACQUISITION))
-    spacing = source.get("ImagerPixelSpacing")
-    if spacing is not None and len(spacing) == 2:
-        vertical, horizontal = (float(value) for value in spacing)
-        for name, value_mm in (
-            (codes.HORIZONTAL_PIXEL_SPACING, horizontal),
-            (codes.VERTICAL_PIXEL_SPACING, vertical),
-        ):
-            items.append(
-                NumContentItem(name, value_mm, codes.MILLIMETER, relationship_type=_ACQUISITION)
-            )
-    return items
-
-
-def patient_orientation(source: Dataset) -> tuple[str, str] | None:
-    """Read Patient Orientation (0020,0020) where it holds one.
-
-    Parameters
-    ----------
-    source
-        A data set; CBIS-DDSM films hold the name of the view in this attribute.
-
-    Returns
-    -------
-    orientation
-        Directions of the rows and of the columns, as in ``("P", "FL")`` (PS3.3 C.7.6.1.1.1); or
-        None if the value is none.
-    """
-    value = source.get("PatientOrientation")
-    if value is None or isinstance(value, str) or len(value) != 2:
-        return None
-    row, column = (str(direction) for direction in value)
-    if not _DIRECTIONS.fullmatch(row) or not _DIRECTIONS.fullmatch(column):
-        return None
-    return row, column

@@ -179,3 +179,14 @@ def test_the_file_is_explicit_little_endian_with_complete_meta_information() -> 
     assert ds.file_meta.TransferSyntaxUID == ExplicitVRLittleEndian
     assert ds.file_meta.MediaStorageSOPInstanceUID == ds.SOPInstanceUID
     assert str(ds.file_meta.ImplementationVersionName).startswith("MAMMONODE")
+
+
+def test_a_name_in_an_undeclared_character_set_keeps_its_bytes() -> None:
+    source = phantoms.mammogram(SpecificCharacterSet="ISO_IR 100", PatientName="Müller^Jördis")
+    data = phantoms.to_bytes(source).replace(b"ISO_IR 100", b"          ")
+    undeclared = dcmread(io.BytesIO(data))
+    result = study_results.study(study_results.analysed(undeclared, score=0.7))
+
+    ds = written(result)
+
+    assert ds.PatientName.original_string == "Müller^Jördis".encode("latin-1")

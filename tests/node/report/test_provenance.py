@@ -123,12 +123,3 @@ def test_the_device_is_the_same_in_every_study_until_the_weights_change() -> Non
 
     assert provenance.device_uid(one) == provenance.device_uid(other)
     assert provenance.device_uid(with_other_weights(one)) != provenance.device_uid(one)
-
-
-def test_references_are_grouped_by_series() -> None:
-    items = provenance.references("1.2", [("1.3", "1.4", "1.5"), ("1.3", "1.4", "1.6")])
-
-    series = items[0].ReferencedSeriesSequence
-    assert len(items) == len(series) == 1
-    found = [item.ReferencedSOPInstanceUID for item in series[0].ReferencedSOPSequence]
-    assert found == ["1.5", "1.6"]

@@ -1,31 +1,7 @@
 import pytest
-from pydicom.dataset import Dataset
 
 import study_results
 from node.report import structured_report
-
-
-@pytest.mark.parametrize(
-    ("value", "expected"),
-    [
-        (["P", "FL"], ("P", "FL")),
-        (["A", "R"], ("A", "R")),
-        ("CC", None),
-        ("MLO", None),
-        (["CC", "MLO"], None),
-        (["P", "FF"], None),
-        (["", ""], None),
-        (None, None),
-    ],
-)
-def test_patient_orientation_is_read_only_where_it_is_one(
-    value: object, expected: tuple[str, str] | None
-) -> None:
-    ds = Dataset()
-    if value is not None:
-        ds.PatientOrientation = value
-
-    assert structured_report.patient_orientation(ds) == expected
 
 
 def test_a_score_is_no_probability_until_the_site_has_set_its_prevalence() -> None:
@@ -54,8 +30,10 @@ def test_a_score_is_called_at_or_above_the_operating_point(score: float, is_call
     assert structured_report.is_called(study_results.normal(), score) is is_called
 
 
-def test_a_label_says_what_is_unknown() -> None:
-    known, unknown = study_results.one_view(), study_results.unknown_side()
+def test_references_are_grouped_by_series() -> None:
+    items = structured_report.references("1.2", [("1.3", "1.4", "1.5"), ("1.3", "1.4", "1.6")])
 
-    assert structured_report.label_of(known.instances[0]) == "R CC"
-    assert structured_report.label_of(unknown.instances[0]) == "side unknown view unknown"
+    series = items[0].ReferencedSeriesSequence
+    assert len(items) == len(series) == 1
+    found = [item.ReferencedSOPInstanceUID for item in series[0].ReferencedSOPSequence]
+    assert found == ["1.5", "1.6"]

@@ -8,6 +8,9 @@ from pathlib import Path
 
 import pytest
 from pydicom import dcmread
+from pydicom.datadict import dictionary_VR, tag_for_keyword
+from pydicom.dataelem import RawDataElement
+from pydicom.tag import BaseTag
 
 import phantoms
 import study_results
@@ -139,3 +142,34 @@ def test_what_is_read_back_is_what_was_written() -> None:
 
         assert ds.SOPInstanceUID == made.dataset.SOPInstanceUID
         assert phantoms.to_bytes(ds) == phantoms.to_bytes(made.dataset)
+
+
+@pytest.mark.filterwarnings("ignore:Invalid value for VR:UserWarning")
+@pytest.mark.parametrize(
+    ("keyword", "value"),
+    [
+        ("StudyDate", b"yesterday "),
+        ("StudyTime", b"noon"),
+        ("PatientBirthDate", b"1960.02.29"),
+        ("PatientSex", b"FEMALE"),
+        ("ImagerPixelSpacing", b"0.1 "),
+        ("ImagerPixelSpacing", b"0\\0 "),
+        ("ImagerPixelSpacing", b""),
+        ("PatientOrientation", b"A\\R\\H "),
+        ("TimezoneOffsetFromUTC", b"CET "),
+        ("ViewCodeSequence", b""),
+    ],
+)
+def test_odd_values_in_a_source_do_not_stop_a_result(keyword: str, value: bytes) -> None:
+    source = phantoms.mammogram()
+    tag = tag_for_keyword(keyword)
+    assert tag is not None
+    source[tag] = RawDataElement(
+        BaseTag(tag), dictionary_VR(tag), len(value), value, 0, False, True
+    )
+    result = study_results.study(study_results.analysed(source, score=0.7))
+
+    made = write_results(result, ALL)
+
+    assert {m.kind for m in made} == set(ALL)
+    assert all(phantoms.to_bytes(m.dataset) for m in made)

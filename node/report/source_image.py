@@ -1,0 +1,73 @@
+"""What a source image says of itself, as far as a result repeats it."""
+
+import re
+
+from pydicom.dataset import Dataset
+
+from node.results import InstanceResult
+
+_DIRECTIONS = re.compile(r"(?!.*(.).*\1)[APRLHF]{1,3}")
+
+
+def is_image(instance: InstanceResult) -> bool:
+    """Whether an instance can be referred to as an IMAGE: it claims pixels."""
+    return bool(instance.source.get("Rows") and instance.source.get("Columns"))
+
+
+def label_of(instance: InstanceResult) -> str:
+    """Side and view as they are written on a film, as in ``R CC``; what is unknown is said."""
+    side = instance.laterality.value if instance.laterality else "side unknown"
+    return f"{side} {instance.view_position or 'view unknown'}"
+
+
+def reference_to(instance: InstanceResult) -> tuple[str, str]:
+    """SOP Class UID and SOP Instance UID of a source image."""
+    return str(instance.source.SOPClassUID), instance.sop_instance_uid
+
+
+def pixel_spacing_mm(source: Dataset, keyword: str) -> tuple[float, float] | None:
+    """Read a spacing where it holds two sizes.
+
+    Parameters
+    ----------
+    source
+        A data set.
+    keyword
+        As in ``ImagerPixelSpacing``; Pixel Aspect Ratio has the same form, without the unit.
+
+    Returns
+    -------
+    spacing
+        (vertical, horizontal) distance of pixels in mm; or None if the value is missing or odd.
+    """
+    value = source.get(keyword)
+    if value is None or isinstance(value, str) or not hasattr(value, "__len__") or len(value) != 2:
+        return None
+    try:
+        vertical, horizontal = float(value[0]), float(value[1])
+    except (TypeError, ValueError):
+        return None
+    return (vertical, horizontal) if vertical > 0 and horizontal > 0 else None
+
+
+def patient_orientation(source: Dataset) -> tuple[str, str] | None:
+    """Read Patient Orientation (0020,0020) where it holds one.
+
+    Parameters
+    ----------
+    source
+        A data set; CBIS-DDSM films hold the name of the view in this attribute.
+
+    Returns
+    -------
+    orientation
+        Directions of the rows and of the columns, as in ``("P", "FL")`` (PS3.3 C.7.6.1.1.1); or
+        None if the value is none.
+    """
+    value = source.get("PatientOrientation")
+    if value is None or isinstance(value, str) or len(value) != 2:
+        return None
+    row, column = (str(direction) for direction in value)
+    if not _DIRECTIONS.fullmatch(row) or not _DIRECTIONS.fullmatch(column):
+        return None
+    return row, column
