@@ -5,6 +5,7 @@ one layout, and no view's picture depends on another view. Nothing is drawn on t
 colours and the outline of a region; all words stand in the panel beside it.
 """
 
+import re
 from functools import lru_cache
 
 import cv2
@@ -40,7 +41,10 @@ _BRIGHT: Colour = (240, 240, 240)
 _SOFT: Colour = (168, 173, 181)
 _AMBER: Colour = (255, 184, 77)
 _MARGIN = 28
+_LONGEST_VIEW = len("R XCCL")
 _BAR_COLUMNS = 30
+# A word, or a part of one up to a hyphen, with the space that follows: where a line may end.
+_PIECE = re.compile(r"[^\s-]*(?:-+|\s+|$)")
 
 
 def draw_overlay(result: StudyResult, instance: InstanceResult) -> UInt8Array:
@@ -155,7 +159,9 @@ def _panel(result: StudyResult, instance: InstanceResult, score: float) -> Image
     """All that is said in words, with the scale of the colours."""
     panel = Image.new("RGB", (PANEL_COLUMNS, ROWS), _PANEL)
     draw = ImageDraw.Draw(panel)
-    y = _write(draw, 34, label_of(instance), 52 if instance.laterality else 28, _BRIGHT)
+    y, label = 34, label_of(instance)
+    for part in label.split(", "):
+        y = _write(draw, y, part, 52 if len(label) <= _LONGEST_VIEW else 28, _BRIGHT)
     y = _rule(draw, y + 20)
     y = _score(draw, result, score, y + 24)
     y = _rule(draw, y + 26)
@@ -184,8 +190,10 @@ def _score(draw: ImageDraw.ImageDraw, result: StudyResult, score: float, y: int)
     y = _gauge(draw, y + 18, score, threshold, _AMBER if called else _BRIGHT)
     if called:
         y = _write(draw, y + 18, "suspicious", 28, _AMBER)
-        return _write(draw, y + 4, f"at or above operating point {point}", 18, _SOFT)
-    return _write(draw, y + 18, f"below operating point {point}", 20, _BRIGHT)
+        y = _write(draw, y + 4, "at or above", 20, _SOFT)
+        return _write(draw, y, f"operating point {point}", 20, _SOFT)
+    y = _write(draw, y + 18, "below", 28, _BRIGHT)
+    return _write(draw, y + 4, f"operating point {point}", 20, _SOFT)
 
 
 def _gauge(
@@ -238,12 +246,12 @@ def _write(draw: ImageDraw.ImageDraw, y: int, words: str, size_px: int, colour: 
     font = _font(size_px)
     width = PANEL_COLUMNS - 2 * _MARGIN
     line, lines = "", []
-    for word in words.split():
-        longer = f"{line} {word}".strip()
-        if line and draw.textlength(longer, font=font) > width:
+    for piece in _PIECE.findall(words):
+        longer = line + piece
+        if line and draw.textlength(longer.rstrip(), font=font) > width:
             lines.append(line)
-            longer = word
-        while draw.textlength(longer, font=font) > width:
+            longer = piece.lstrip()
+        while draw.textlength(longer.rstrip(), font=font) > width:
             cut = _cut(draw, longer, font, width)
             lines.append(longer[:cut])
             longer = longer[cut:]

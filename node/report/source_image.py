@@ -16,8 +16,10 @@ def is_image(instance: InstanceResult) -> bool:
 
 def label_of(instance: InstanceResult) -> str:
     """Side and view as they are written on a film, as in ``R CC``; what is unknown is said."""
+    if instance.laterality and instance.view_position:
+        return f"{instance.laterality.value} {instance.view_position}"
     side = instance.laterality.value if instance.laterality else "side unknown"
-    return f"{side} {instance.view_position or 'view unknown'}"
+    return f"{side}, {instance.view_position or 'view unknown'}"
 
 
 def reference_to(instance: InstanceResult) -> tuple[str, str]:

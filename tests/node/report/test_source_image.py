@@ -32,7 +32,7 @@ def test_a_label_says_what_is_unknown() -> None:
     known, unknown = study_results.one_view(), study_results.unknown_side()
 
     assert source_image.label_of(known.instances[0]) == "R CC"
-    assert source_image.label_of(unknown.instances[0]) == "side unknown view unknown"
+    assert source_image.label_of(unknown.instances[0]) == "side unknown, view unknown"
 
 
 @pytest.mark.parametrize(
