@@ -134,3 +134,22 @@ def _accepted(schema: Mapping[str, Any]) -> str:
     if kind == "object":
         return "a table of settings"
     return "a path" if schema.get("format") == "path" else "a text"
+
+
+def described_settings(*keys: str) -> tuple[tuple[str, str, str], ...]:
+    """Give key, default and sentence of each setting, as its documentation says.
+
+    Parameters
+    ----------
+    keys
+        As in ``receive.port``.
+    """
+    described: list[tuple[str, str, str]] = []
+    for key in keys:
+        section, _, name = key.partition(".")
+        default = getattr(getattr(Settings(), section), name)
+        description = _schema_at((section, name))["description"]
+        described.append(
+            (key, f"{default:g}" if isinstance(default, float) else str(default), description)
+        )
+    return tuple(described)

@@ -1,0 +1,366 @@
+"""The conformance statement, made from the tables that the code itself works by.
+
+``python -m node.conformance`` writes it to standard output, ``python -m node.conformance FILE`` to
+a file. The order of the chapters follows PS3.2.
+"""
+
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pydicom
+import pynetdicom
+from pydicom.sr.coding import Code
+from pydicom.uid import UID, ComprehensiveSRStorage, SecondaryCaptureImageStorage
+
+from model import decoders
+from model.views import STANDARD_VIEWS
+from node import __version__
+from node.delivery import send, statuses
+from node.errors import TriageReason
+from node.intake import header, receive, spool, triage
+from node.report import codes, provenance
+from node.result_kinds import PROFILES, ResultKind
+from node.settings import Settings
+from node.settings_faults import described_settings
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WrittenKind:
+    """What a kind of result object is in DICOM; a test holds it against objects that were written.
+
+    Attributes
+    ----------
+    modality
+        Modality (0008,0060).
+    title
+        Document title of a Structured Report, else None.
+    content
+        Template, or what a reader sees.
+    when
+        How many are written of one revision of a study, and on what condition.
+    """
+
+    sop_class_uid: UID
+    modality: str
+    title: Code | None
+    content: str
+    when: str
+
+
+KINDS: Mapping[ResultKind, WrittenKind] = {
+    ResultKind.SCORE_REPORT: WrittenKind(
+        sop_class_uid=ComprehensiveSRStorage,
+        modality="SR",
+        title=codes.ONCOLOGY_MEASUREMENT_REPORT,
+        content="TID 1500 with TID 1501 groups: scores by view, breast and study, the model, its "
+        "operating point, and why an image was not analysed",
+        when="one, always",
+    ),
+    ResultKind.MEASUREMENT_REPORT: WrittenKind(
+        sop_class_uid=ComprehensiveSRStorage,
+        modality="SR",
+        title=codes.IMAGING_MEASUREMENT_REPORT,
+        content="TID 1500 with TID 1410 groups: one closed POLYLINE for each region",
+        when="one, if a view has a region",
+    ),
+    ResultKind.HEAT_MAP: WrittenKind(
+        sop_class_uid=SecondaryCaptureImageStorage,
+        modality="OT",
+        title=None,
+        content="RGB picture: the view with the Grad-CAM of the score laid over it",
+        when="one for each view that was analysed",
+    ),
+}
+
+
+def statement() -> str:
+    """Write the whole statement as Markdown."""
+    return "\n".join([*_overview(), *_receiving(), *_sending(), *_objects(), *_security(), ""])
+
+
+def toolkits() -> str:
+    """Name the versions that the lists of SOP classes and transfer syntaxes come from."""
+    return f"Lists of UIDs: pydicom {pydicom.__version__}, pynetdicom {pynetdicom.__version__}."
+
+
+def _overview() -> Iterable[str]:
+    yield f"""\
+# DICOM conformance statement
+
+mammonode {__version__}. Research software, not for diagnostic use.
+
+This file is made by `python -m node.conformance docs/conformance.md` from the tables that the code
+works by; a test keeps it so. {toolkits()}
+
+In associations the Implementation Class UID and Version Name are pynetdicom's own; in result files
+the Implementation Class UID is `{provenance.IMPLEMENTATION_CLASS_UID}`.
+
+## Services
+"""
+    yield from _table(
+        ("Service", "SCP", "SCU", "Used for"),
+        [
+            ("Verification", "yes", "yes", "SCU: `mammonode check` asks each destination"),
+            ("Storage", "yes", "yes", "SCP: images come in; SCU: results go out"),
+            ("Storage Commitment, Query/Retrieve, Modality Worklist", "no", "no", ""),
+        ],
+    )
+
+
+def _receiving() -> Iterable[str]:
+    yield """\
+## Storage and Verification SCP
+
+### Association policies
+"""
+    yield from _table(
+        ("Policy", "Value"),
+        [
+            ("Called AE title", "must be `receive.ae_title`"),
+            ("Calling AE title", "must be in `receive.allowed_ae_titles`, if that is not empty"),
+            ("Largest PDU received", f"{spool.MAX_PDU_BYTES} bytes"),
+            ("Asynchronous operations", "not supported"),
+            ("SOP Class Extended and User Identity Negotiation", "not supported"),
+            ("SCP/SCU Role Selection", "not supported"),
+            *(
+                (f"`{key}`, default {value}", text)
+                for key, value, text in described_settings(
+                    "receive.max_associations",
+                    "receive.max_object_bytes",
+                    "receive.network_timeout_s",
+                    "receive.low_watermark_bytes",
+                )
+            ),
+        ],
+    )
+    yield "An association is rejected (PS3.8 9.3.4) if:\n"
+    yield from _table(
+        ("Result, source, diagnostic", "Reason"),
+        [(", ".join(str(part) for part in key), text) for key, text in receive.REJECTIONS.items()],
+    )
+    yield "It is aborted, and nothing of the object under way is kept, if:\n"
+    yield from _list(receive.ABORTS)
+    yield """
+Any storage SOP class below is accepted in any transfer syntax below; of several in one presentation
+context the first of this list is taken. Every object is stored as it came. Verification is accepted
+in Explicit and Implicit VR Little Endian and Explicit VR Big Endian.
+
+### C-STORE responses
+"""
+    yield from _table(
+        ("Status", "Meaning", "When"),
+        [
+            (f"0x{answer.status:04X}", answer.meaning, when)
+            for answer in receive.ANSWERS
+            for when in answer.when
+        ],
+    )
+    yield f"""\
+A data set is walked to its last byte, its pixels unread. One of more than
+{header.MAX_ELEMENTS} elements, or with sequences nested more than {header.MAX_DEPTH} deep, is
+refused with 0x{header.CANNOT_UNDERSTAND:04X}. No attribute is coerced.
+
+### When a study is complete
+
+DICOM has no such signal. A study is closed and analysed at the first of:
+"""
+    study = Settings().study
+    views = ", ".join(f"{laterality} {view}" for laterality, view in STANDARD_VIEWS)
+    view_set = (
+        f"the views {views} are there and can be analysed, no association is open that brought "
+        "any of the study, and then no instance for `study.view_set_quiet_s` "
+        f"({study.view_set_quiet_s:g} s)"
+    )
+    yield from _list(
+        (
+            view_set,
+            f"no instance for `study.quiet_s` ({study.quiet_s:g} s)",
+            f"`study.cap_s` ({study.cap_s:g} s) after the first instance",
+        )
+    )
+    yield """
+A later image reopens it: a new revision is analysed, whose reports name those that they replace
+(Predecessor Documents Sequence (0040,A360)).
+
+### What is analysed
+
+Every image is stored. One that is not analysed is named in the score report with one of these
+reasons:
+"""
+    yield from _list(reason.value for reason in TriageReason)
+    yield f"""
+Pixels are decoded in a process of their own, within `work.decode_timeout_s` and
+`work.decode_memory_bytes`; an image of more than {decoders.MAX_PIXELS} pixels is not decoded.
+Magnification counts from an Estimated Radiographic Magnification Factor (0018,1114) of
+{triage.MAGNIFICATION_FACTOR} on. An object that this software wrote is known by Manufacturer
+(0008,0070) `{provenance.MANUFACTURER}` and Manufacturer's Model Name (0008,1090)
+`{provenance.MODEL_NAME}`, and is never analysed.
+
+### Transfer syntaxes
+"""
+    analysed = (*decoders.NATIVE, *decoders.DECODERS)
+    yield from _table(
+        ("Transfer syntax", "UID", "Stored", "Analysed"),
+        [
+            (uid.name, str(uid), "yes", "yes" if uid in analysed else "no")
+            for uid in receive.TRANSFER_SYNTAXES
+        ],
+    )
+    yield "### SOP classes\n"
+    yield from _table(
+        ("SOP class", "UID"),
+        [
+            (uid.name, str(uid))
+            for uid in (*receive.VERIFICATION_SOP_CLASSES, *receive.STORAGE_SOP_CLASSES)
+        ],
+    )
+
+
+def _sending() -> Iterable[str]:
+    yield """\
+## Storage SCU
+
+Each revision of a study goes to each destination over one association. One presentation context is
+proposed for each SOP class at hand, in the transfer syntax that the objects are stored in: Explicit
+VR Little Endian. The stored bytes are sent, also again; what was acknowledged is not sent again.
+"""
+    yield from _table(
+        ("Policy", "Value"),
+        [
+            ("Calling AE title", "`receive.ae_title`"),
+            ("Connection", f"given up after {send.CONNECTION_TIMEOUT_S} s"),
+            ("Answer to an association request", f"given up after {send.ACSE_TIMEOUT_S} s"),
+            ("Answer to a C-STORE request", f"given up after {send.DIMSE_TIMEOUT_S} s"),
+            ("Silence within a message", f"given up after {send.NETWORK_TIMEOUT_S} s"),
+            *(
+                (f"`{key}`, default {value}", text)
+                for key, value, text in described_settings(
+                    "delivery.max_attempts",
+                    "delivery.first_retry_s",
+                    "delivery.longest_retry_s",
+                )
+            ),
+        ],
+    )
+    yield """\
+### C-STORE responses
+
+The first line that holds the status decides. `success` and `warning`: the object is there.
+`transient`: it is tried again. `permanent`: it is not, until a person asks for it. No answer, a
+rejected association and a broken one are transient; a presentation context that is not accepted is
+permanent for its objects.
+"""
+    rows = [
+        (_range(rule), rule.meaning, rule.status_class.value, rule.source)
+        for rule in statuses.STATUS_RULES
+    ]
+    rows.append(("any other", "", statuses.UNKNOWN_STATUS.value, ""))
+    yield from _table(("Status", "Meaning", "Treated as", "Source"), rows)
+
+
+def _objects() -> Iterable[str]:
+    yield """\
+## Result objects
+
+All are written uncompressed in Explicit VR Little Endian, in the patient and study of their source,
+in series of their own with descriptions that end in "not for diagnostic use". SOP, Series and
+Tracking UIDs are derived from the input, the weights and the layout (`2.25.` and a UUID version 5),
+dates from the close-out of the study: made again, an object is the same. Structured Reports are
+COMPLETE, UNVERIFIED and PRELIMINARY.
+"""
+    yield from _table(
+        ("Kind", "SOP class", "Modality", "Title", "Content", "Written"),
+        [
+            (
+                f"`{kind.value}`",
+                f"{written.sop_class_uid.name} ({written.sop_class_uid})",
+                written.modality,
+                "" if written.title is None else _coded(written.title),
+                written.content,
+                written.when,
+            )
+            for kind, written in KINDS.items()
+        ],
+    )
+    yield "A destination gets the kinds that it names, or those of a profile:\n"
+    yield from _table(
+        ("Profile", "Kinds"),
+        [
+            (f"`{name}`", ", ".join(f"`{kind.value}`" for kind in kinds))
+            for name, kinds in PROFILES.items()
+        ],
+    )
+    yield f"""\
+### Private codes
+
+Coding scheme designator `{codes.PRIVATE_SCHEME}`, "{codes.PRIVATE_SCHEME_NAME}", declared in the
+Coding Scheme Identification Sequence (0008,0110). There are no private attributes and no private
+SOP classes. The score is (111047, DCM, "Probability of cancer") in place of
+{_coded(codes.MALIGNANCY_SCORE)} only where `model.prevalence` is set.
+"""
+    yield from _table(
+        ("Code value", "Code meaning"),
+        [(f"`{code.value}`", code.meaning) for code in private_codes()],
+    )
+    yield """\
+### Character sets
+
+Text of the source is carried over in its own Specific Character Set (0008,0005), or in ISO_IR 192
+where that cannot hold what the node adds.
+"""
+
+
+def _security() -> Iterable[str]:
+    yield """\
+## Security
+
+There is no TLS and no user identity: the node belongs in a protected network segment, or behind a
+TLS proxy. Without `receive.allowed_ae_titles` it listens on loopback alone. AE titles are no proof
+of identity. Patient attributes are in the stored files and the study log, and in no log line,
+message or file name."""
+
+
+def private_codes() -> tuple[Code, ...]:
+    """Give every concept of the private coding scheme, by code value."""
+    found = {
+        value
+        for value in vars(codes).values()
+        if isinstance(value, Code) and value.scheme_designator == codes.PRIVATE_SCHEME
+    }
+    return tuple(sorted(found, key=lambda code: code.value))
+
+
+def _range(rule: statuses.StatusRule) -> str:
+    first = f"0x{rule.first:04X}"
+    return first if rule.first == rule.last else f"{first} to 0x{rule.last:04X}"
+
+
+def _coded(code: Code) -> str:
+    return f'({code.value}, {code.scheme_designator}, "{code.meaning}")'
+
+
+def _table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> Iterable[str]:
+    yield f"| {' | '.join(headings)} |"
+    yield f"|{' --- |' * len(headings)}"
+    for row in rows:
+        yield f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in row)} |"
+    yield ""
+
+
+def _list(items: Iterable[str]) -> Iterable[str]:
+    for item in items:
+        yield f"- {item}"
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Write the statement to the file that is named, or to standard output."""
+    if arguments:
+        Path(arguments[0]).write_text(statement(), encoding="utf-8")
+    else:
+        sys.stdout.write(statement())
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

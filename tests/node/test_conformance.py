@@ -1,0 +1,75 @@
+"""The conformance statement says what the code does."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from node import conformance
+from node.conformance import KINDS, private_codes, statement, toolkits
+from node.intake.receive import ANSWERS, STORAGE_SOP_CLASSES, TRANSFER_SYNTAXES
+from node.report.codes import PRIVATE_SCHEME
+from node.report.write import write_results
+from node.result_kinds import ResultKind
+from study_results import positive
+
+WRITTEN = Path(__file__).parents[2] / "docs" / "conformance.md"
+
+
+def without_lists_of_uids(text: str) -> str:
+    """Leave out what changes with the version of pydicom alone."""
+    return re.sub(
+        r"^\|.*\| 1\.2\.840\.10008\.[\d.]+ \|.*\n|^.*Lists of UIDs:.*\n", "", text, flags=re.M
+    )
+
+
+def test_the_statement_in_the_documentation_is_the_one_that_the_code_makes() -> None:
+    written, made = WRITTEN.read_text(encoding="utf-8"), statement()
+
+    if toolkits() not in written:  # another pydicom has other lists; all else must be the same
+        written, made = without_lists_of_uids(written), without_lists_of_uids(made)
+    assert written == made, "run: python -m node.conformance docs/conformance.md"
+
+
+def test_every_list_that_is_accepted_stands_in_the_statement() -> None:
+    text = statement()
+
+    for uid in (*STORAGE_SOP_CLASSES, *TRANSFER_SYNTAXES):
+        assert f"| {uid} |" in text
+    for answer in ANSWERS:
+        assert f"| 0x{answer.status:04X} | {answer.meaning} |" in text
+
+
+def test_the_kinds_are_what_is_written() -> None:
+    objects = {made.kind: made.dataset for made in write_results(positive(), tuple(ResultKind))}
+
+    assert set(KINDS) == set(objects) == set(ResultKind)
+    for kind, ds in objects.items():
+        stated = KINDS[kind]
+        assert ds.SOPClassUID == stated.sop_class_uid
+        assert ds.Modality == stated.modality
+        if stated.title is not None:
+            (title,) = ds.ConceptNameCodeSequence
+            assert (title.CodeValue, title.CodeMeaning) == (
+                stated.title.value,
+                stated.title.meaning,
+            )
+            (template,) = ds.ContentTemplateSequence
+            assert f"TID {template.TemplateIdentifier}" in stated.content
+
+
+def test_the_private_codes_are_all_there() -> None:
+    values = [code.value for code in private_codes()]
+
+    assert "MALIGNANCY_SCORE" in values
+    assert values == sorted(set(values))
+    assert {code.scheme_designator for code in private_codes()} == {PRIVATE_SCHEME}
+
+
+def test_the_statement_is_written_to_the_file_that_is_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    conformance.main([str(tmp_path / "c.md")])
+    conformance.main([])
+
+    assert (tmp_path / "c.md").read_text(encoding="utf-8") == capsys.readouterr().out
