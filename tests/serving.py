@@ -15,6 +15,7 @@ from node.service import read_port
 
 START_S = 30
 STOP_S = 60
+_SERVE = (sys.executable, "-m", "node", "serve")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,7 +41,7 @@ class RunningNode:
 
 
 @contextlib.contextmanager
-def running_node(folder: Path, settings: str) -> Iterator[RunningNode]:
+def running_node(folder: Path, settings: str, *, role: str = "all") -> Iterator[RunningNode]:
     """Run a node on the data folder ``folder / "data"``.
 
     Parameters
@@ -49,12 +50,14 @@ def running_node(folder: Path, settings: str) -> Iterator[RunningNode]:
         For its data, settings and log.
     settings
         TOML without `data_dir`.
+    role
+        As in ``mammonode serve --role``.
     """
     data_dir, settings_file, log_file = folder / "data", folder / "node.toml", folder / "node.log"
     settings_file.write_text(f'data_dir = "{data_dir}"\n{dedent(settings)}', encoding="utf-8")
     with log_file.open("ab") as log:
         process = subprocess.Popen(
-            [sys.executable, "-m", "node", "serve", "--config", str(settings_file)],
+            [*_SERVE, "--config", str(settings_file), "--role", role],
             env={k: v for k, v in os.environ.items() if not k.startswith("MAMMONODE_")},
             stdin=subprocess.DEVNULL,
             stdout=log,

@@ -19,8 +19,6 @@ from pathlib import Path
 from types import FrameType
 from typing import Literal
 
-from model.manifest import SHIPPED_WEIGHTS, read_manifest
-from model.preprocess import PREPROCESS_VERSION
 from node import __version__
 from node.errors import PermanentError
 from node.service.role import Role, RoleExit
@@ -176,11 +174,13 @@ def serve(settings: Settings, role: Literal["receive", "work", "all"] = "all") -
             RoleProcess(each, settings, slot if each is Role.WORK else "") for each in roles
         ]
         try:
-            # They import their libraries while the tables are brought up to date.
-            for process in processes:
-                process.start()
+            # The receiver imports its libraries while the tables are brought up to date; the
+            # worker, which needs a processor for seconds, comes when the receiver is on its way.
+            processes[0].start()
             _migrate(settings)
-            for process in processes:
+            processes[0].release()
+            for process in processes[1:]:
+                process.start()
                 process.release()
             logger.info(
                 "Node started",
@@ -201,12 +201,16 @@ def serve(settings: Settings, role: Literal["receive", "work", "all"] = "all") -
 
 def _check_weights(settings: Settings) -> None:
     """Make sure, without TensorFlow, that the worker will be able to load its network."""
+    from model.manifest import SHIPPED_WEIGHTS, read_manifest
+    from model.preprocess import PREPROCESS_VERSION
+
     folder = Path(settings.model.weights) if settings.model.weights else SHIPPED_WEIGHTS
     read_manifest(folder).require_preprocessing(PREPROCESS_VERSION)
 
 
 def _migrate(settings: Settings) -> None:
     """Bring both schemas up to date, the study log's first: it sets the database up."""
+    # Imported here, for the roles import this module too and must be quick.
     from node.study_log.database import Database, database_url
     from node.work_queue import WorkQueue
 
