@@ -57,11 +57,12 @@ class Store:
     def __init__(self, data_dir: Path) -> None:
         self._root = data_dir.resolve()
         self.incoming = self._root / "incoming"
+        self._flushed: set[Path] = set()
 
     def prepare(self) -> None:
         """Make the folders that are not there yet."""
         for folder in (self.incoming, self._root / "studies"):
-            folder.mkdir(parents=True, exist_ok=True)
+            self._make_folder(folder)
 
     def empty_incoming(self) -> int:
         """Delete what an interrupted reception left behind, and return how many files that was.
@@ -157,15 +158,9 @@ class Store:
         """
         target = self.path(place)
         _flush_to_disk(source)
-        target.parent.mkdir(parents=True, exist_ok=True)
+        self._make_folder(target.parent)
         source.replace(target)
-        # Every folder up to the data folder: any of them may be new, made here or by a neighbour
-        # that has not flushed it yet. Those that have not changed cost nothing.
-        folder = target.parent
-        while folder != self._root:
-            _flush_to_disk(folder)
-            folder = folder.parent
-        _flush_to_disk(self._root)
+        _flush_to_disk(target.parent)
         return target
 
     def keep_bytes(self, content: bytes, place: str) -> Path:
@@ -174,7 +169,7 @@ class Store:
         Writing the same place again, after a crash, ends in the same state.
         """
         target = self.path(place)
-        target.parent.mkdir(parents=True, exist_ok=True)
+        self._make_folder(target.parent)
         part = target.with_name(f"{target.name}.part")
         try:
             part.write_bytes(content)
@@ -192,6 +187,20 @@ class Store:
     def remove(self, place: str) -> None:
         """Delete a file; a file that is not there any more is fine."""
         self.path(place).unlink(missing_ok=True)
+
+    def _make_folder(self, folder: Path) -> None:
+        """Make a folder and its parents so that their names survive a power cut."""
+        try:
+            folder.mkdir()
+        except FileNotFoundError:
+            self._make_folder(folder.parent)
+            folder.mkdir(exist_ok=True)
+        except FileExistsError:
+            if folder in self._flushed:
+                return
+        # New, or made by a neighbour that may not have flushed it yet.
+        _flush_to_disk(folder.parent)
+        self._flushed.add(folder)
 
     def _place(self, study_instance_uid: str, folder: str, name: str) -> str:
         return f"studies/{_checked_uid(study_instance_uid)}/{folder}/{name}"

@@ -16,7 +16,7 @@ from pathlib import Path
 from pydicom.datadict import keyword_for_tag
 from pydicom.dataset import Dataset
 from pydicom.tag import BaseTag
-from sqlalchemy import exists, select
+from sqlalchemy import exists, insert, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
@@ -137,7 +137,7 @@ def _record(arrival: Arrival, place: str, database: Database, store: Store) -> A
             return Admission.STORED
         if _has(session, known, arrival.dataset_sha256):
             return Admission.DUPLICATE
-        _add_conflict(known, arrival, place, store)
+        _add_conflict(session, known, arrival, place, store)
         return Admission.CONFLICT
 
 
@@ -166,8 +166,11 @@ def _add_instance(session: Session, study: Study | None, arrival: Arrival, place
         _reopen(session, study, arrival)
     view = read_view(header)
     reason, detail = _triage(header)
-    study.instances.append(
-        Instance(
+    session.flush()
+    # Plain inserts: an object in the study's collections would load all that is in them.
+    session.execute(
+        insert(Instance).values(
+            study_id=study.id,
             sop_instance_uid=arrival.sop_instance_uid,
             sop_class_uid=str(header.SOPClassUID),
             series_instance_uid=str(header.SeriesInstanceUID),
@@ -185,17 +188,27 @@ def _add_instance(session: Session, study: Study | None, arrival: Arrival, place
             received_at=arrival.received_at,
         )
     )
-    study.events.append(
-        Event(
+    _note(
+        session,
+        study,
+        arrival,
+        "instance_received",
+        kind=kind,
+        calling_ae_title=arrival.calling_ae_title,
+        size_bytes=arrival.dataset_bytes,
+        triage_reason=reason,
+    )
+
+
+def _note(
+    session: Session, study: Study, arrival: Arrival, event: str, **fields: str | int | None
+) -> None:
+    session.execute(
+        insert(Event).values(
+            study_id=study.id,
             at=arrival.received_at,
-            event="instance_received",
-            fields={
-                "sop_instance_uid": arrival.sop_instance_uid,
-                "kind": kind,
-                "calling_ae_title": arrival.calling_ae_title,
-                "size_bytes": arrival.dataset_bytes,
-                "triage_reason": reason,
-            },
+            event=event,
+            fields={"sop_instance_uid": arrival.sop_instance_uid, **fields},
         )
     )
 
@@ -231,19 +244,15 @@ def _reopen(session: Session, study: Study, arrival: Arrival) -> None:
     if is_first_of_revision:
         study.first_received_at = arrival.received_at
     if study.state != StudyState.RECEIVING:
-        study.events.append(
-            Event(
-                at=arrival.received_at,
-                event="study_reopened",
-                fields={"from_state": study.state, "sop_instance_uid": arrival.sop_instance_uid},
-            )
-        )
+        _note(session, study, arrival, "study_reopened", from_state=study.state)
         study.state = StudyState.RECEIVING
     study.last_received_at = arrival.received_at
     study.quiet_from_at = arrival.received_at
 
 
-def _add_conflict(known: Instance, arrival: Arrival, place: str, store: Store) -> None:
+def _add_conflict(
+    session: Session, known: Instance, arrival: Arrival, place: str, store: Store
+) -> None:
     """Keep the other data set aside; a person decides between the two."""
     aside = store.conflict_place(
         study_instance_uid=known.study.study_instance_uid,
@@ -253,8 +262,9 @@ def _add_conflict(known: Instance, arrival: Arrival, place: str, store: Store) -
     if store.path(place).exists():  # else an earlier try moved it and failed afterwards
         store.move(place, aside)
     differing = ",".join(_differing_keywords(arrival, known, store))
-    known.conflicts.append(
+    session.add(
         Conflict(
+            instance=known,
             state=ConflictState.OPEN,
             path=aside,
             size_bytes=arrival.dataset_bytes,
@@ -264,16 +274,13 @@ def _add_conflict(known: Instance, arrival: Arrival, place: str, store: Store) -
             received_at=arrival.received_at,
         )
     )
-    known.study.events.append(
-        Event(
-            at=arrival.received_at,
-            event="conflict_kept",
-            fields={
-                "sop_instance_uid": arrival.sop_instance_uid,
-                "calling_ae_title": arrival.calling_ae_title,
-                "differing_keywords": differing,
-            },
-        )
+    _note(
+        session,
+        known.study,
+        arrival,
+        "conflict_kept",
+        calling_ae_title=arrival.calling_ae_title,
+        differing_keywords=differing,
     )
 
 

@@ -42,6 +42,8 @@ MAX_COMMAND_BYTES = 64 * 1024
 MAX_IDENTIFIER_BYTES = 1024**2
 """Of the data set of any other message than C-STORE: pynetdicom keeps those in memory."""
 
+_QUICK_ACK: int | None = getattr(socket, "TCP_QUICKACK", None)  # Linux alone has it
+
 _IS_COMMAND = 0x01
 _IS_LAST = 0x02
 """Bits of the Message Control Header, PS3.8 E.2."""
@@ -215,6 +217,10 @@ class PDUSocket(AssociationSocket):
             message = f"expected a PDU of {MAX_PDU_BYTES_READ} bytes or less, found {nr_bytes}"
             raise OSError(message)
         connection = cast("socket.socket", self.socket)
+        if _QUICK_ACK is not None:
+            # Senders that gather small packets (Nagle) wait with the end of each object until its
+            # beginning is acknowledged, which the kernel puts off for 40 ms; it forgets this soon.
+            connection.setsockopt(socket.IPPROTO_TCP, _QUICK_ACK, 1)
         pdu = bytearray(nr_bytes)
         view = memoryview(pdu)
         received = 0
