@@ -19,6 +19,7 @@ from pynetdicom import (
 )
 from pynetdicom.transport import ThreadedAssociationServer
 
+from model.views import read_view
 from node.result_kinds import ResultKind
 
 AE_TITLE = "DEMO_PACS"
@@ -111,7 +112,8 @@ class FilingPacs:
         ds = dcmread(BytesIO(encoded), stop_before_pixels=True)
         study_instance_uid = str(ds.StudyInstanceUID)
         kind = _kind(ds)
-        side, view = str(ds.get("ImageLaterality", "")), str(ds.get("ViewPosition", ""))
+        shown = read_view(ds)
+        side, view = shown.laterality or "", shown.view_position or ""
         folder = self._folder / self._folder_names.get(study_instance_uid, study_instance_uid)
         folder.mkdir(parents=True, exist_ok=True)
         name = "_".join(part for part in (kind or str(ds.Modality), side, view) if part)
