@@ -9,7 +9,8 @@ from pydicom.dataset import Dataset
 import phantoms
 import study_results
 from node.report.heat_map import write_heat_maps
-from node.report.overlay import COLUMNS, ROWS, draw_overlay
+from node.report.overlay import COLUMNS, draw_overlay
+from node.report.overlay_panel import ROWS
 from node.results import StudyResult
 
 
