@@ -4,7 +4,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from datasets import write_rsna_layout
+from drawn_breasts import write_rsna_layout
 
 from training.augment import Augmentation
 from training.datasets import DataSet, Float32Array, LabelledImage, rsna

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from datasets import write_rsna_layout
+from drawn_breasts import write_rsna_layout
 
 from training.datasets import rsna
 
