@@ -1,0 +1,462 @@
+"""The durable workflow on a real log, store and queue; what the network would find is made up."""
+
+import shutil
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from pydicom import dcmread
+from pydicom.dataset import FileMetaDataset
+from pydicom.uid import ExplicitVRLittleEndian
+from sqlalchemy import select
+
+import study_results
+from log_entries import study_entry
+from model.manifest import Manifest
+from node.analysis.pipeline import SourceInstance
+from node.analysis.worker import AnalysisWorker
+from node.errors import PermanentError, TransientError
+from node.results import Predecessor, StudyResult
+from node.settings import DestinationSettings, Settings, WorkSettings
+from node.store import Store
+from node.study_log.database import SQLITE_FILE, Database, database_url
+from node.study_log.tables import (
+    CloseReason,
+    Delivery,
+    DeliveryState,
+    Event,
+    InstanceOutcome,
+    Result,
+    Revision,
+    Study,
+    StudyState,
+)
+from node.work_queue import AnalysisWork, WorkQueue
+
+NOW = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)
+
+
+class Crash(BaseException):
+    """Stands for the end of the process: nothing catches it."""
+
+
+@dataclass
+class MadeUpAnalyser:
+    """Finds what it is told to find, or fails."""
+
+    found: StudyResult
+    failures: list[BaseException] = field(default_factory=list)
+    sources: Sequence[SourceInstance] = ()
+    predecessors: Sequence[Predecessor] = ()
+
+    def analyse(
+        self,
+        *,
+        study_instance_uid: str,
+        revision: int,
+        closed_at: datetime,
+        sources: Sequence[SourceInstance],
+        predecessors: Sequence[Predecessor],
+    ) -> StudyResult:
+        self.sources, self.predecessors = sources, predecessors
+        if self.failures:
+            raise self.failures.pop(0)
+        return replace(
+            self.found,
+            revision=revision,
+            closed_at=closed_at,
+            predecessors=tuple(predecessors),
+        )
+
+
+@dataclass
+class Node:
+    """A data folder with one study that was closed out."""
+
+    settings: Settings
+    database: Database
+    store: Store
+    queue: WorkQueue
+    analyser: MadeUpAnalyser
+
+    @property
+    def study_instance_uid(self) -> str:
+        return self.analyser.found.study_instance_uid
+
+    def worker(self) -> AnalysisWorker:
+        """Start a worker, as a new process would."""
+        return AnalysisWorker(
+            settings=self.settings,
+            database=self.database,
+            store=self.store,
+            queue=self.queue,
+            analyser_for=lambda _weights: self.analyser,
+            now=lambda: NOW,
+        )
+
+    def work(self, *, revision: int = 1, attempt: int = 1) -> AnalysisWork:
+        return AnalysisWork(
+            study_instance_uid=self.study_instance_uid, revision=revision, attempt=attempt
+        )
+
+    def attempt(self, attempt: int = 1, *, worker: AnalysisWorker | None = None) -> None:
+        """Do one attempt as the worker loop does."""
+        worker = worker or self.worker()
+        work = self.work(attempt=attempt)
+        try:
+            worker.analyse(work, lambda _name, step: step())
+        except Exception as error:  # noqa: BLE001  (the worker loop of the test)
+            worker.failed(work, error)
+
+    def revision(self, number: int = 1) -> Revision:
+        with self.database.reading() as session:
+            revision = session.scalars(select(Revision).where(Revision.number == number)).one()
+            # Loaded while the session lasts.
+            assert all(outcome.instance for outcome in revision.outcomes)
+            assert all(row.path for row in revision.results)
+            assert all(row.objects for row in revision.deliveries)
+            assert revision.study.state
+            session.expunge_all()
+            return revision
+
+    def events(self) -> list[str]:
+        with self.database.reading() as session:
+            return list(session.scalars(select(Event.event).order_by(Event.id)))[1:]
+
+    def contents(self, number: int = 1) -> dict[str, bytes]:
+        """Give the bytes of every result object in the store, by its UID."""
+        results = self.revision(number).results
+        return {row.sop_instance_uid: self.store.path(row.path).read_bytes() for row in results}
+
+
+def make_node(folder: Path, found: StudyResult, migrated: Path) -> Node:
+    for instance in found.instances:
+        # As read from a file.
+        instance.source.file_meta = FileMetaDataset()
+        instance.source.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    settings = Settings(
+        data_dir=folder,
+        work=WorkSettings(max_attempts=3),
+        destinations=(
+            DestinationSettings(
+                name="pacs", ae_title="PACS", host="127.0.0.1", port=104, profile="ohif"
+            ),
+            DestinationSettings(
+                name="archive",
+                ae_title="ARCHIVE",
+                host="127.0.0.1",
+                port=105,
+                results="score_report",
+            ),
+        ),
+    )
+    folder.mkdir()
+    shutil.copy(migrated, folder)
+    database = Database.open(settings)
+    queue = WorkQueue(database_url(settings))
+    store = Store(folder)
+    store.prepare()
+    with database.writing() as session:
+        session.add(scheduled_study(found))
+        queue.enqueue_analysis(
+            session, study_instance_uid=found.study_instance_uid, revision=1, attempt=1
+        )
+    return Node(settings, database, store, queue, MadeUpAnalyser(found))
+
+
+def scheduled_study(found: StudyResult) -> Study:
+    """Make the log's entry of a study that holds the instances of `found`."""
+    study = study_entry(state=StudyState.RECEIVING)
+    study.study_instance_uid = found.study_instance_uid
+    study.state = StudyState.SCHEDULED
+    del study.instances[len(found.instances) :]
+    for row, instance in zip(study.instances, found.instances, strict=True):
+        row.sop_instance_uid = instance.sop_instance_uid
+        row.triage_reason, row.triage_detail = instance.triage_reason, instance.triage_detail
+    add_revision(study, 1)
+    return study
+
+
+def add_revision(study: Study, number: int) -> None:
+    study.state = StudyState.SCHEDULED
+    study.revisions.append(
+        Revision(
+            number=number,
+            state=StudyState.SCHEDULED,
+            close_reason=CloseReason.VIEW_SET,
+            closed_at=study_results.CLOSED_AT,
+            weights="",
+            attempt=1,
+            reason="",
+            outcomes=[InstanceOutcome(instance=row, triage_detail="") for row in study.instances],
+        )
+    )
+
+
+@pytest.fixture(scope="module")
+def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Make an empty database once; each node gets a copy."""
+    settings = Settings(data_dir=tmp_path_factory.mktemp("migrated"))
+    database = Database.open(settings)
+    database.migrate()
+    queue = WorkQueue(database_url(settings))
+    queue.migrate()
+    queue.close()
+    database.close()
+    return settings.data_dir / SQLITE_FILE
+
+
+@pytest.fixture
+def make(tmp_path: Path, migrated: Path) -> Iterator[Callable[[StudyResult], Node]]:
+    nodes: list[Node] = []
+
+    def make(found: StudyResult) -> Node:
+        nodes.append(make_node(tmp_path / f"node {len(nodes)}", found, migrated))
+        return nodes[-1]
+
+    yield make
+    for node in nodes:
+        node.queue.close()
+        node.database.close()
+
+
+@pytest.fixture
+def node(make: Callable[[StudyResult], Node]) -> Node:
+    return make(study_results.positive())
+
+
+def test_a_study_ends_with_its_scores_objects_and_deliveries(node: Node) -> None:
+    node.attempt()
+
+    revision = node.revision()
+    found = node.analyser.found
+    assert (revision.state, revision.study.state) == (StudyState.COMPLETED, StudyState.COMPLETED)
+    assert revision.score == found.score
+    assert (revision.score_right, revision.score_left) == tuple(b.score for b in found.breasts)
+    assert revision.is_suspicious is True
+    assert revision.weights_sha256 == found.manifest.sha256
+    assert [outcome.score for outcome in revision.outcomes] == [i.score for i in found.instances]
+    kinds = [row.kind for row in revision.results]
+    assert kinds == ["score_report", "measurement_report", *["heat_map"] * 4]
+    for row in revision.results:
+        ds = dcmread(node.store.path(row.path))
+        assert ds.SOPInstanceUID == row.sop_instance_uid
+        assert ds.StudyInstanceUID == node.study_instance_uid
+    assert node.events() == ["analysis_started", "analysis_completed"]
+
+
+def test_each_destination_gets_the_kinds_that_it_asked_for_in_work_of_its_own(node: Node) -> None:
+    node.attempt()
+
+    deliveries = {row.destination: row for row in node.revision().deliveries}
+    uid = node.study_instance_uid
+    assert {name: len(row.objects) for name, row in deliveries.items()} == {"pacs": 6, "archive": 1}
+    assert {row.state for row in deliveries.values()} == {DeliveryState.PENDING}
+    assert {f"delivery/{uid}/1/pacs/1", f"delivery/{uid}/1/archive/1"} <= (
+        node.queue.waiting_or_running()
+    )
+
+
+def test_a_study_without_an_analysable_image_is_skipped_and_reported(
+    make: Callable[[StudyResult], Node],
+) -> None:
+    node = make(study_results.all_triaged())
+
+    node.attempt()
+
+    revision = node.revision()
+    assert revision.state == StudyState.SKIPPED
+    assert "not a mammogram" in revision.reason
+    assert revision.score is None
+    assert revision.is_suspicious is None
+    assert [row.kind for row in revision.results] == ["score_report"]
+    assert all(outcome.triage_reason for outcome in revision.outcomes)
+    assert {row.destination for row in revision.deliveries} == {"pacs", "archive"}
+
+
+def test_an_attempt_that_failed_for_now_is_queued_again_and_gives_the_same_bytes(
+    make: Callable[[StudyResult], Node],
+) -> None:
+    node, undisturbed = make(study_results.positive()), make(study_results.positive())
+    undisturbed.attempt()
+    node.analyser.failures = [TransientError(reason="No space left on device")]
+
+    node.attempt(1)
+    postponed = node.revision()
+    is_queued = node.work(attempt=2).workflow_id in node.queue.waiting_or_running()
+    node.attempt(2)
+
+    assert (postponed.state, postponed.attempt) == (StudyState.SCHEDULED, 2)
+    assert postponed.reason == "No space left on device"
+    assert is_queued
+    assert node.revision().state == StudyState.COMPLETED
+    assert node.revision().reason == ""
+    assert node.contents() == undisturbed.contents()
+
+
+def test_the_last_attempt_that_fails_fails_the_study_with_its_reason(node: Node) -> None:
+    node.analyser.failures = [OSError(28, "No space left on device")] * 3
+
+    for attempt in (1, 2, 3):
+        node.attempt(attempt)
+
+    revision = node.revision()
+    assert (revision.state, revision.study.state) == (StudyState.FAILED, StudyState.FAILED)
+    assert "No space left on device" in revision.reason
+    assert revision.ended_at == NOW
+    assert node.events()[-1] == "analysis_failed"
+
+
+def test_what_no_later_attempt_would_mend_fails_the_study_at_once(node: Node) -> None:
+    node.analyser.failures = [PermanentError(reason="no such weights")]
+
+    node.attempt()
+
+    assert node.revision().state == StudyState.FAILED
+    assert node.revision().reason == "no such weights"
+
+
+def test_a_process_that_died_between_the_steps_is_followed_by_the_second_step_alone(
+    node: Node, make: Callable[[StudyResult], Node]
+) -> None:
+    undisturbed = make(study_results.positive())
+    undisturbed.attempt()
+
+    def die_after_analyse(name: str, step: Callable[[], str]) -> str:
+        if name == "report":
+            raise Crash
+        return step()
+
+    with pytest.raises(Crash):
+        node.worker().analyse(node.work(), die_after_analyse)
+    node.analyser.failures = [AssertionError("analysed again")]
+    node.worker().analyse(node.work(), lambda name, step: "done" if name == "analyse" else step())
+
+    assert node.revision().state == StudyState.COMPLETED
+    assert node.revision().interruptions == 1
+    assert node.contents() == undisturbed.contents()
+
+
+def test_a_report_that_died_before_its_transaction_is_written_again_over_the_same_files(
+    node: Node, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written: list[str] = []
+    keep_bytes = Store.keep_bytes
+
+    def die_at_the_third(store: Store, content: bytes, place: str) -> Path:
+        written.append(place)
+        if len(written) == 3:
+            raise Crash
+        return keep_bytes(store, content, place)
+
+    monkeypatch.setattr(Store, "keep_bytes", die_at_the_third)
+    with pytest.raises(Crash):
+        node.attempt()
+    node.attempt()
+
+    assert written[3:6] == written[:3]
+    assert len(node.contents()) == 6
+    assert node.revision().state == StudyState.COMPLETED
+
+
+def test_a_study_that_ends_its_worker_again_and_again_is_failed(node: Node) -> None:
+    node.analyser.failures = [Crash(), Crash(), Crash()]
+    for _ in range(3):
+        with pytest.raises(Crash):
+            node.attempt()
+
+    node.attempt()
+
+    revision = node.revision()
+    assert revision.state == StudyState.FAILED
+    assert revision.reason == "The worker process ended 3 times in the middle of it"
+
+
+def test_a_worker_that_was_told_to_stop_is_not_counted_as_interrupted(node: Node) -> None:
+    stopped = node.worker()
+    node.analyser.failures = [Crash()]
+    with pytest.raises(Crash):
+        node.attempt(worker=stopped)
+
+    stopped.release()
+    released = node.revision()
+    node.attempt()
+
+    assert released.state == StudyState.SCHEDULED
+    assert node.revision().interruptions == 0
+    assert node.revision().state == StudyState.COMPLETED
+
+
+def test_an_attempt_whose_place_was_taken_writes_nothing(node: Node) -> None:
+    slow = node.worker()
+
+    def lose_the_place(name: str, step: Callable[[], str]) -> str:
+        if name == "report":
+            with node.database.writing() as session:
+                session.scalars(select(Revision)).one().attempt = 2
+        return step()
+
+    slow.analyse(node.work(attempt=1), lose_the_place)
+    after_slow = node.revision()
+    with node.database.writing() as session:
+        session.scalars(select(Revision)).one().state = StudyState.SCHEDULED
+    node.attempt(2)
+
+    assert after_slow.results == []
+    assert node.revision().state == StudyState.COMPLETED
+    assert len(node.revision().results) == 6
+
+
+def test_a_study_that_receives_again_keeps_saying_so(node: Node) -> None:
+    with node.database.writing() as session:
+        session.scalars(select(Study)).one().state = StudyState.RECEIVING
+
+    node.attempt()
+
+    assert node.revision().state == StudyState.COMPLETED
+    assert node.revision().study.state == StudyState.RECEIVING
+
+
+def test_the_next_revision_replaces_the_reports_and_keeps_the_heat_maps(node: Node) -> None:
+    node.attempt()
+    first = node.revision(1)
+    contents = node.contents(1)
+    with node.database.writing() as session:
+        add_revision(session.scalars(select(Study)).one(), 2)
+
+    node.worker().analyse(node.work(revision=2), lambda _name, step: step())
+
+    second = node.revision(2)
+    reports = {row.sop_instance_uid for row in first.results if row.kind != "heat_map"}
+    assert {one.sop_instance_uid for one in node.analyser.predecessors} == reports
+    assert reports.isdisjoint(row.sop_instance_uid for row in second.results)
+    heat_maps = {row.sop_instance_uid: row.path for row in first.results if row.kind == "heat_map"}
+    kept = {row.sop_instance_uid: row.path for row in second.results if row.kind == "heat_map"}
+    assert kept == heat_maps
+    assert all(node.contents(2)[uid] == contents[uid] for uid in heat_maps)
+
+
+def test_a_retry_with_another_model_lists_its_own_objects_alone(node: Node) -> None:
+    node.attempt()
+    found = node.analyser.found
+    node.analyser.found = replace(found, manifest=replace_digest(found))
+    with node.database.writing() as session:
+        revision = session.scalars(select(Revision)).one()
+        revision.state, revision.attempt = StudyState.SCHEDULED, 2
+    before = set(node.contents())
+
+    node.attempt(2)
+
+    after = node.revision()
+    assert before.isdisjoint(row.sop_instance_uid for row in after.results)
+    assert len(after.results) == 6
+    with node.database.reading() as session:
+        counts = {row.destination: len(row.objects) for row in session.scalars(select(Delivery))}
+        assert len(session.scalars(select(Result)).all()) == 6
+    assert counts == {"pacs": 6, "archive": 1}
+
+
+def replace_digest(found: StudyResult) -> Manifest:
+    return found.manifest.model_copy(update={"sha256": "fedcba9876543210" * 4})
