@@ -19,7 +19,7 @@ from model.views import STANDARD_VIEWS
 from node import __version__
 from node.delivery import send, statuses
 from node.errors import TriageReason
-from node.intake import header, receive, spool, triage
+from node.intake import answers, contexts, header, spool, triage
 from node.report import codes, provenance
 from node.result_kinds import PROFILES, ResultKind
 from node.settings import Settings
@@ -138,10 +138,10 @@ def _receiving() -> Iterable[str]:
     yield "An association is rejected (PS3.8 9.3.4) if:\n"
     yield from _table(
         ("Result, source, diagnostic", "Reason"),
-        [(", ".join(str(part) for part in key), text) for key, text in receive.REJECTIONS.items()],
+        [(", ".join(str(part) for part in key), text) for key, text in answers.REJECTIONS.items()],
     )
     yield "It is aborted, and nothing of the object under way is kept, if:\n"
-    yield from _list(receive.ABORTS)
+    yield from _list(answers.ABORTS)
     yield """
 Any storage SOP class below is accepted in any transfer syntax below; of several in one presentation
 context the first of this list is taken. Every object is stored as it came. Verification is accepted
@@ -153,7 +153,7 @@ in Explicit and Implicit VR Little Endian and Explicit VR Big Endian.
         ("Status", "Meaning", "When"),
         [
             (f"0x{answer.status:04X}", answer.meaning, when)
-            for answer in receive.ANSWERS
+            for answer in answers.ANSWERS
             for when in answer.when
         ],
     )
@@ -205,7 +205,7 @@ Magnification counts from an Estimated Radiographic Magnification Factor (0018,1
         ("Transfer syntax", "UID", "Stored", "Analysed"),
         [
             (uid.name, str(uid), "yes", "yes" if uid in analysed else "no")
-            for uid in receive.TRANSFER_SYNTAXES
+            for uid in contexts.TRANSFER_SYNTAXES
         ],
     )
     yield "### SOP classes\n"
@@ -213,7 +213,7 @@ Magnification counts from an Estimated Radiographic Magnification Factor (0018,1
         ("SOP class", "UID"),
         [
             (uid.name, str(uid))
-            for uid in (*receive.VERIFICATION_SOP_CLASSES, *receive.STORAGE_SOP_CLASSES)
+            for uid in (*contexts.VERIFICATION_SOP_CLASSES, *contexts.STORAGE_SOP_CLASSES)
         ],
     )
 

@@ -7,7 +7,8 @@ import pytest
 
 from node import conformance
 from node.conformance import KINDS, private_codes, statement, toolkits
-from node.intake.receive import ANSWERS, STORAGE_SOP_CLASSES, TRANSFER_SYNTAXES
+from node.intake.answers import ANSWERS
+from node.intake.contexts import STORAGE_SOP_CLASSES, TRANSFER_SYNTAXES
 from node.report.codes import PRIVATE_SCHEME
 from node.report.write import write_results
 from node.result_kinds import ResultKind

@@ -1,0 +1,192 @@
+"""Whole or not: every way of writing a data set is read, every way of cutting one is noticed."""
+
+import struct
+import zlib
+from pathlib import Path
+
+import pytest
+from pydicom import dcmread
+from pydicom.dataset import Dataset
+from pydicom.uid import (
+    DeflatedExplicitVRLittleEndian,
+    ExplicitVRBigEndian,
+    ExplicitVRLittleEndian,
+    ImplicitVRLittleEndian,
+    JPEGBaseline8Bit,
+    JPEGExtended12Bit,
+    RLELossless,
+)
+
+from node.errors import RejectedInstance
+from node.intake.header import MAX_DEPTH, dataset_offset, read_header
+from phantoms import ENCODABLE, film, mammogram, to_bytes, write
+
+PRIVATE_LONG = 0x00091001
+
+
+def phantom(transfer_syntax: str = ExplicitVRLittleEndian) -> Dataset:
+    eight_bit = transfer_syntax in (JPEGBaseline8Bit, JPEGExtended12Bit)
+    return mammogram(
+        rows=64, columns=48, bits_stored=8 if eight_bit else 12, transfer_syntax=transfer_syntax
+    )
+
+
+def header_of(path: Path, transfer_syntax: str, *, limit: int = 10**8) -> Dataset:
+    return read_header(
+        path,
+        transfer_syntax_uid=transfer_syntax,
+        dataset_offset=dataset_offset(path),
+        max_dataset_bytes=limit,
+    )
+
+
+@pytest.mark.parametrize("transfer_syntax", ENCODABLE)
+def test_the_header_is_read_in_every_transfer_syntax(tmp_path: Path, transfer_syntax: str) -> None:
+    ds = phantom(transfer_syntax)
+    path = write(ds, tmp_path)
+
+    header = header_of(path, transfer_syntax)
+
+    assert header.SOPInstanceUID == ds.SOPInstanceUID
+    assert header.ViewCodeSequence[0].CodeValue == ds.ViewCodeSequence[0].CodeValue
+    assert "PixelData" not in header
+
+
+@pytest.mark.parametrize(
+    "transfer_syntax",
+    [
+        ExplicitVRLittleEndian,
+        ImplicitVRLittleEndian,
+        ExplicitVRBigEndian,
+        DeflatedExplicitVRLittleEndian,
+        RLELossless,
+    ],
+)
+def test_a_data_set_that_was_cut_anywhere_is_noticed(tmp_path: Path, transfer_syntax: str) -> None:
+    """Only a cut between two elements of the outermost level makes another whole data set."""
+    ds = phantom(transfer_syntax)
+    path = write(ds, tmp_path)
+    whole = path.read_bytes()
+    offset = dataset_offset(path)
+    step = max(1, (len(whole) - offset) // 150)
+
+    unnoticed = []
+    for length in range(offset + 1, len(whole), step):
+        path.write_bytes(whole[:length])
+        try:
+            header_of(path, transfer_syntax)
+        except RejectedInstance:
+            continue
+        unnoticed.append(length)
+
+    ends = {len(to_bytes(_first_elements(ds, count))) for count in range(1, len(ds) + 1)}
+    assert set(unnoticed) <= ends if not _is_deflated(transfer_syntax) else unnoticed == []
+
+
+def _is_deflated(transfer_syntax: str) -> bool:
+    return transfer_syntax == DeflatedExplicitVRLittleEndian
+
+
+def _first_elements(ds: Dataset, count: int) -> Dataset:
+    part = Dataset()
+    for element in list(ds)[:count]:
+        part.add(element)
+    part.SOPClassUID, part.SOPInstanceUID = ds.SOPClassUID, ds.SOPInstanceUID
+    part.file_meta = ds.file_meta
+    return part
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"not a data set at all, but a letter", b"\xff" * 64, b"\x08\x00\x16\x00UI"]
+)
+def test_what_is_no_data_set_is_refused(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "received"
+    path.write_bytes(content)
+
+    if content:
+        with pytest.raises(RejectedInstance) as caught:
+            read_header(
+                path,
+                transfer_syntax_uid=ExplicitVRLittleEndian,
+                dataset_offset=0,
+                max_dataset_bytes=10**8,
+            )
+        assert caught.value.status == 0xC000
+    else:  # nothing is a data set without elements; its UIDs will be missed
+        header = read_header(
+            path,
+            transfer_syntax_uid=ExplicitVRLittleEndian,
+            dataset_offset=0,
+            max_dataset_bytes=10**8,
+        )
+        assert len(header) == 0
+
+
+def test_a_deflated_data_set_may_not_grow_beyond_the_limit(tmp_path: Path) -> None:
+    path = tmp_path / "bomb"
+    deflater = zlib.compressobj(wbits=-zlib.MAX_WBITS)
+    element = b"\xe0\x7f\x10\x00OW\x00\x00" + struct.pack("<L", 50_000_000)
+    path.write_bytes(deflater.compress(element + bytes(50_000_000)) + deflater.flush())
+
+    with pytest.raises(RejectedInstance, match="inflates to more than"):
+        read_header(
+            path,
+            transfer_syntax_uid=DeflatedExplicitVRLittleEndian,
+            dataset_offset=0,
+            max_dataset_bytes=10_000_000,
+        )
+
+
+def test_a_long_value_is_left_in_the_file(tmp_path: Path) -> None:
+    ds = phantom()
+    ds.add_new(PRIVATE_LONG, "UN", bytes(1_000_000))
+    path = write(ds, tmp_path)
+
+    header = header_of(path, ExplicitVRLittleEndian)
+
+    assert PRIVATE_LONG not in header
+    assert header.StudyInstanceUID == ds.StudyInstanceUID
+
+
+def test_sequences_may_not_be_nested_without_end(tmp_path: Path) -> None:
+    path = tmp_path / "nested"
+    begin = b"\x08\x00\x15\x11SQ\x00\x00\xff\xff\xff\xff" + b"\xfe\xff\x00\xe0\xff\xff\xff\xff"
+    path.write_bytes(begin * (MAX_DEPTH + 1))
+
+    with pytest.raises(RejectedInstance, match="nested"):
+        read_header(
+            path,
+            transfer_syntax_uid=ExplicitVRLittleEndian,
+            dataset_offset=0,
+            max_dataset_bytes=10**8,
+        )
+
+
+def test_elements_without_number_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "many"
+    path.write_bytes(b"\x09\x00\x01\x10LO\x00\x00" * 300_000)
+
+    with pytest.raises(RejectedInstance, match="more than 200000 elements"):
+        read_header(
+            path,
+            transfer_syntax_uid=ExplicitVRLittleEndian,
+            dataset_offset=0,
+            max_dataset_bytes=10**8,
+        )
+
+
+def test_a_film_is_read_as_a_mammogram_is(tmp_path: Path) -> None:
+    path = write(film(rows=64, columns=48), tmp_path)
+
+    header = header_of(path, ExplicitVRLittleEndian)
+
+    assert header.Modality == "MG"
+
+
+def test_the_offset_is_where_pydicom_finds_the_data_set(tmp_path: Path) -> None:
+    ds = phantom()
+    path = write(ds, tmp_path)
+
+    first = next(iter(dcmread(path)))
+
+    assert path.read_bytes()[dataset_offset(path) :][:2] == struct.pack("<H", first.tag.group)
