@@ -121,17 +121,17 @@ def configure(level: str = LOG_LEVEL, *, stream: TextIO | None = None) -> None:
     handler = logging.StreamHandler(sys.stderr if stream is None else stream)
     handler.setFormatter(JSONFormatter())
     logging.basicConfig(level=level, handlers=[handler], force=True)
-    logging.captureWarnings(True)
     quiet_libraries()
-    _keep_identifiers_out()
 
 
 def quiet_libraries() -> None:
-    """Turn the libraries' own loggers down; before TensorFlow is imported."""
+    """Turn the libraries' own loggers and warnings down; before TensorFlow is imported."""
+    logging.captureWarnings(True)
     for name, level in _QUIET_LOGGERS.items():
         logging.getLogger(name).setLevel(level)
     # Read by TensorFlow's C++ side when it is loaded: errors only.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    _keep_values_out()
 
 
 @contextmanager
@@ -165,9 +165,16 @@ def native_chatter_held() -> Iterator[TextIO]:
             os.dup2(stream.fileno(), descriptor)
 
 
-def _keep_identifiers_out() -> None:
-    """Switch off what pynetdicom would log of queries, whatever its level is set to later."""
+def _keep_values_out() -> None:
+    """Switch off, whatever a level is set to later, what would quote the values of attributes.
+
+    pynetdicom does it with queries, pydicom with values that do not fit their VR.
+    """
+    import pydicom.config
     from pynetdicom import _config
+
+    pydicom.config.settings.reading_validation_mode = pydicom.config.IGNORE
+    pydicom.config.settings.writing_validation_mode = pydicom.config.IGNORE
 
     _config.LOG_REQUEST_IDENTIFIERS = False
     _config.LOG_RESPONSE_IDENTIFIERS = False

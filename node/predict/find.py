@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from pydicom import dcmread
 from pydicom.dataset import Dataset
 from pydicom.errors import InvalidDicomError
+from pydicom.filereader import read_file_meta_info
 from pydicom.valuerep import DA, TM
 
 from node.errors import RejectedInstance, TriageReason, UnsuitableInstance
@@ -195,7 +195,7 @@ def _read(path: Path) -> FoundInstance:
 def _header(path: Path) -> tuple[int, Dataset]:
     """Give where the data set begins, and its elements before the pixels, if it is whole."""
     try:
-        meta = dcmread(path, stop_before_pixels=True, specific_tags=[]).file_meta
+        meta = read_file_meta_info(path)
     except OSError as error:
         raise _left_out(f"cannot be read ({error.strerror})") from error
     except (EOFError, ValueError, LookupError, NotImplementedError, struct.error) as error:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta
 from typing import Any
 
+import pydicom.config
 import pytest
 from pydicom.datadict import keyword_dict
 from pynetdicom import _config
@@ -17,11 +18,14 @@ from node.logs import PATIENT_KEYWORDS, WITHHELD, configure
 @pytest.fixture
 def stream() -> Iterator[io.StringIO]:
     root = logging.getLogger()
+    settings = pydicom.config.settings
+    modes = (settings.reading_validation_mode, settings.writing_validation_mode)
     before = (root.handlers[:], root.level)
     stream = io.StringIO()
     configure("INFO", stream=stream)
     yield stream
     logging.captureWarnings(False)
+    settings.reading_validation_mode, settings.writing_validation_mode = modes
     root.handlers[:], root.level = before
 
 
