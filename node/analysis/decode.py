@@ -146,30 +146,37 @@ class PixelReader:
             raise TransientError(
                 reason=f"Expected a readable image at {path}; found {error}"
             ) from error
-        child = self._places.get()
-        is_in_step = False
         try:
-            if child is None or not child.is_alive:
-                child = _Child.start(self._arguments)
-            reply, display = child.ask(path, timeout_s=self._timeout_s)
-            is_in_step = True
+            reply, display = self._ask(path)
+        except _ChildDied:
+            # Once more, with a child of its own: what ended the first may have been something
+            # outside, such as the system being out of memory, and then the image is not to blame.
+            try:
+                reply, display = self._ask(path)
+            except _ChildLost as lost:
+                raise _left_out(lost) from lost
         except _ChildLost as lost:
-            logger.warning(
-                "Decoder ended; its image is left out",
-                extra={"event": "decoder_ended", "reason": str(lost)},
-            )
-            raise UnsuitableInstance(
-                reason=TriageReason.UNDECODABLE_PIXELS, detail=str(lost)
-            ) from lost
-        finally:
-            # One that was interrupted would give its answer to the next question.
-            if child is not None and not is_in_step:
-                child.end()
-                child = None
-            self._places.put(child)
+            raise _left_out(lost) from lost
         if display is None:
             raise UnsuitableInstance(reason=TriageReason(reply["reason"]), detail=reply["detail"])
         return display
+
+    def _ask(self, path: Path) -> tuple[dict[str, Any], Float32Array | None]:
+        """Have a child read one file; it is ended if it does not come to an answer."""
+        child = self._places.get()
+        has_answered = False
+        try:
+            if child is None or not child.is_alive:
+                child = _Child.start(self._arguments)
+            answer = child.ask(path, timeout_s=self._timeout_s)
+            has_answered = True
+        finally:
+            # One that was interrupted would give its answer to the next question.
+            if child is not None and not has_answered:
+                child.end()
+                child = None
+            self._places.put(child)
+        return answer
 
     def close(self) -> None:
         """End the children; those that are still reading are waited for."""
@@ -193,7 +200,20 @@ class PixelReader:
 
 
 class _ChildLost(Exception):
-    """The child died, or was ended for being silent too long; the message says which."""
+    """The child gave no answer in time."""
+
+
+class _ChildDied(_ChildLost):
+    """The child ended before it answered; the message says how."""
+
+
+def _left_out(lost: _ChildLost) -> UnsuitableInstance:
+    """Blame the image, and say so in the log."""
+    logger.warning(
+        "Decoder ended; its image is left out",
+        extra={"event": "decoder_ended", "reason": str(lost)},
+    )
+    return UnsuitableInstance(reason=TriageReason.UNDECODABLE_PIXELS, detail=str(lost))
 
 
 class _Child:
@@ -252,7 +272,7 @@ class _Child:
         try:
             self._channel.sendall(json.dumps(os.fspath(path.absolute())).encode() + b"\n")
         except OSError as error:
-            raise _ChildLost("the decoder had died") from error
+            raise _ChildDied("the decoder had died") from error
         reply, file = self._receive(timeout_s)
         return reply, None if file is None else _map(file, tuple(reply["shape"]))
 
@@ -271,7 +291,7 @@ class _Child:
                 part, received = b"", []
             files += received
             if not part:
-                raise _ChildLost(self._how_it_died())
+                raise _ChildDied(self._how_it_died())
             text += part
         return json.loads(text), files[0] if files else None
 
