@@ -1,0 +1,291 @@
+"""The clock's jobs on a real log and queue, with the time passed in."""
+
+import logging
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from sqlalchemy import select
+
+from log_entries import add_delivery, study_entry
+from node.schedule import LOST_INTERVAL_S, WORKER_SILENCE_S, Clock
+from node.settings import ReceiveSettings, Settings
+from node.store import Store
+from node.study_log.database import Database, database_url
+from node.study_log.tables import Delivery, DeliveryState, Event, Revision, StudyState, Worker
+from node.study_log.workers import beat, give_up_slot, take_slot
+from node.work_queue import AnalysisWork, Checkpoint, DeliveryWork, Work, WorkQueue
+from peers import wait_until
+
+START = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)
+
+
+@dataclass
+class Node:
+    """A data folder and its clock; the time stands still until a test moves it."""
+
+    database: Database
+    queue: WorkQueue
+    clock: Clock
+    now: datetime = START
+    study_instance_uid: str = ""
+
+    def add_study(self, state: StudyState, delivery: DeliveryState | None = None) -> None:
+        study = study_entry(state=state)
+        self.study_instance_uid = study.study_instance_uid
+        if delivery is not None:
+            row = add_delivery(study.revisions[0], "pacs", delivery, statuses=(None,) * 5)
+            row.due_at = START
+            row.ended_at = None
+        with self.database.writing() as session:
+            session.add(study)
+
+    def analysis(self, attempt: int) -> AnalysisWork:
+        return AnalysisWork(study_instance_uid=self.study_instance_uid, revision=1, attempt=attempt)
+
+    def enqueue_analysis(self, attempt: int) -> None:
+        with self.database.writing() as session:
+            self.queue.enqueue_analysis(
+                session,
+                study_instance_uid=self.study_instance_uid,
+                revision=1,
+                attempt=attempt,
+            )
+
+    def enqueue_delivery(self, attempt: int) -> None:
+        with self.database.writing() as session:
+            self.queue.enqueue_delivery(
+                session,
+                study_instance_uid=self.study_instance_uid,
+                revision=1,
+                destination="pacs",
+                attempt=attempt,
+            )
+
+    def delivery_id(self, attempt: int) -> str:
+        return f"delivery/{self.study_instance_uid}/1/pacs/{attempt}"
+
+    def run_worker_that_hangs(self, slot: str) -> None:
+        """Let a worker take what is queued, and die with it."""
+        taken = threading.Event()
+        may_end = threading.Event()
+
+        class Handlers:
+            def analyse(self, work: AnalysisWork, checkpoint: Checkpoint) -> None:
+                taken.set()
+                may_end.wait(30)
+
+            def deliver(self, work: DeliveryWork) -> None:
+                taken.set()
+                may_end.wait(30)
+
+            def failed(self, work: Work, error: Exception) -> None:
+                raise AssertionError from error
+
+        with self.queue.running(slot, Handlers(), stop_timeout_s=0):
+            assert taken.wait(30)
+        # The engine is gone; what the thread still does is not written down any more.
+        may_end.set()
+
+
+@pytest.fixture
+def node(tmp_path: Path) -> Iterator[Node]:
+    settings = Settings(data_dir=tmp_path, receive=ReceiveSettings(low_watermark_bytes=0))
+    database = Database.open(settings)
+    database.migrate()
+    queue = WorkQueue(database_url(settings))
+    queue.migrate()
+    store = Store(tmp_path)
+    store.prepare()
+    node: Node
+    clock = Clock(
+        settings=settings,
+        database=database,
+        store=store,
+        queue=queue,
+        close_out=lambda: None,
+        now=lambda: node.now,
+    )
+    node = Node(database, queue, clock)
+    yield node
+    queue.close()
+    database.close()
+
+
+def test_a_delivery_is_queued_when_it_is_due_and_not_before(node: Node) -> None:
+    node.add_study(StudyState.COMPLETED, DeliveryState.PENDING)
+
+    node.now = START - timedelta(seconds=1)
+    node.clock.queue_deliveries()
+    before = node.queue.waiting_or_running()
+    node.now = START
+    node.clock.queue_deliveries()
+    node.clock.queue_deliveries()
+
+    assert before == frozenset()
+    assert node.queue.waiting_or_running() == {node.delivery_id(2)}
+
+
+@pytest.mark.parametrize(
+    "state", [DeliveryState.IN_PROGRESS, DeliveryState.COMPLETED, DeliveryState.FAILED]
+)
+def test_a_delivery_that_waits_for_nothing_is_not_queued(node: Node, state: DeliveryState) -> None:
+    node.add_study(StudyState.COMPLETED, state)
+
+    node.clock.queue_deliveries()
+
+    assert node.queue.waiting_or_running() == frozenset()
+
+
+def test_the_work_of_a_silent_worker_is_given_to_others_under_the_next_attempt(
+    node: Node,
+) -> None:
+    node.add_study(StudyState.IN_PROGRESS)
+    node.enqueue_analysis(attempt=1)
+    node.run_worker_that_hangs("far-1")
+    with node.database.writing() as session:
+        take_slot(session, slot="far-1", pid=1, at=START)
+
+    node.now = START + timedelta(seconds=WORKER_SILENCE_S - 1)
+    node.clock.rescue_stalled()
+    while_it_may_live = node.queue.waiting_or_running()
+    node.now = START + timedelta(seconds=WORKER_SILENCE_S + 1)
+    node.clock.rescue_stalled()
+
+    assert while_it_may_live == {node.analysis(1).workflow_id}
+    assert node.queue.waiting_or_running() == {node.analysis(2).workflow_id}
+    with node.database.reading() as session:
+        assert session.scalars(select(Revision.attempt)).one() == 2
+        assert session.scalars(select(Worker)).all() == []
+        assert "analysis_rescued" in session.scalars(select(Event.event)).all()
+
+
+def test_a_delivery_of_a_silent_worker_is_tried_anew(node: Node) -> None:
+    node.add_study(StudyState.COMPLETED, DeliveryState.IN_PROGRESS)
+    node.enqueue_delivery(attempt=1)
+    node.run_worker_that_hangs("far-1")
+    with node.database.writing() as session:
+        take_slot(session, slot="far-1", pid=1, at=START)
+
+    node.now = START + timedelta(seconds=WORKER_SILENCE_S + 1)
+    node.clock.rescue_stalled()
+
+    assert node.queue.waiting_or_running() == {node.delivery_id(2)}
+    with node.database.reading() as session:
+        delivery = session.scalars(select(Delivery)).one()
+        assert (delivery.state, delivery.attempt) == (DeliveryState.PENDING, 1)
+
+
+def test_a_worker_that_lost_its_slot_is_told_with_its_next_sign_of_life(node: Node) -> None:
+    with node.database.writing() as session:
+        take_slot(session, slot="far-1", pid=7, at=START)
+    with node.database.writing() as session:
+        is_holder_before = beat(session, slot="far-1", pid=7, at=START)
+
+    node.now = START + timedelta(seconds=WORKER_SILENCE_S + 1)
+    node.clock.rescue_stalled()
+
+    with node.database.writing() as session:
+        is_holder_after = beat(session, slot="far-1", pid=7, at=node.now)
+    assert is_holder_before
+    assert not is_holder_after
+
+
+def test_a_worker_that_left_in_good_order_is_not_missed(
+    node: Node, caplog: pytest.LogCaptureFixture
+) -> None:
+    with node.database.writing() as session:
+        take_slot(session, slot="far-1", pid=7, at=START)
+        give_up_slot(session, slot="far-1", pid=7)
+
+    node.now = START + timedelta(days=1)
+    with caplog.at_level(logging.INFO):
+        node.clock.rescue_stalled()
+
+    assert caplog.records == []
+
+
+def test_an_analysis_that_the_queue_does_not_know_is_queued_anew(node: Node) -> None:
+    node.add_study(StudyState.SCHEDULED)
+
+    node.clock.rescue_lost()
+
+    assert node.queue.waiting_or_running() == {node.analysis(2).workflow_id}
+
+
+def test_an_analysis_that_waits_for_a_worker_is_left_alone(node: Node) -> None:
+    node.add_study(StudyState.SCHEDULED)
+    node.enqueue_analysis(attempt=1)
+
+    node.clock.rescue_lost()
+
+    assert node.queue.waiting_or_running() == {node.analysis(1).workflow_id}
+
+
+def test_a_try_that_ended_without_a_word_is_followed_by_another(node: Node) -> None:
+    node.add_study(StudyState.COMPLETED, DeliveryState.PENDING)
+    node.enqueue_delivery(attempt=2)
+    node.queue.cancel(
+        DeliveryWork(
+            study_instance_uid=node.study_instance_uid, revision=1, destination="pacs", attempt=2
+        )
+    )
+
+    node.clock.rescue_lost()
+    at_once = node.queue.waiting_or_running()
+    node.now = START + timedelta(seconds=LOST_INTERVAL_S + 1)
+    node.clock.rescue_lost()
+
+    assert at_once == frozenset()
+    assert node.queue.waiting_or_running() == {node.delivery_id(3)}
+
+
+def test_the_disk_is_spoken_of_when_it_fills_up_and_when_there_is_room_again(
+    tmp_path: Path, node: Node, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = Settings(data_dir=tmp_path, receive=ReceiveSettings(low_watermark_bytes=1000))
+    store = Store(tmp_path)
+    clock = Clock(
+        settings=settings,
+        database=node.database,
+        store=store,
+        queue=node.queue,
+        close_out=lambda: None,
+        now=lambda: START,
+    )
+    with caplog.at_level(logging.INFO):
+        for free_bytes in (2000, 999, 998, 1000, 2000):
+            monkeypatch.setattr(store, "free_bytes", lambda free=free_bytes: free)
+            clock.watch_disk()
+
+    assert [record.__dict__["event"] for record in caplog.records] == ["disk_low", "disk_back"]
+
+
+def test_a_job_that_fails_is_logged_and_runs_again(
+    node: Node, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    runs: list[int] = []
+
+    def close_out() -> None:
+        runs.append(1)
+        raise ConnectionError
+
+    clock = Clock(
+        settings=Settings(data_dir=tmp_path),
+        database=node.database,
+        store=Store(tmp_path),
+        queue=node.queue,
+        close_out=close_out,
+        now=lambda: START,
+    )
+    clock.start()
+    wait_until(lambda: len(runs) >= 2, "the job has run twice")
+    clock.stop()
+
+    failures = [r for r in caplog.records if r.__dict__.get("event") == "job_failed"]
+    assert failures
+    assert failures[0].__dict__["job"] == "close_out"
+    assert failures[0].exc_info is not None
