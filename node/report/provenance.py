@@ -8,6 +8,7 @@ import json
 import uuid
 from copy import deepcopy
 from datetime import datetime
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 
 from pydicom.dataset import Dataset
@@ -179,6 +180,7 @@ def _identities(instances: tuple[InstanceResult, ...]) -> list[list[str]]:
     return sorted([i.sop_instance_uid, i.dataset_sha256] for i in instances)
 
 
+@cache
 def _version_of(distribution: str) -> str:
     try:
         return version(distribution)

@@ -158,11 +158,13 @@ def _about_score(result: StudyResult) -> str:
     if result.prevalence is None:
         return (
             "AI malignancy score, 0 to 1, calibrated at the prevalence of the calibration data. "
-            "Not the probability of cancer of this patient; a low score does not mean benign."
+            "Not the probability of cancer of this patient; a low score does not mean benign. "
+            "The operating point was chosen on the scores of breasts."
         )
     return (
         "Score carried over to the prevalence set for this site, as a probability of cancer in "
-        "percent. An estimate; a low value does not mean benign."
+        "percent. An estimate; a low value does not mean benign. The operating point was chosen "
+        "on the scores of breasts."
     )
 
 

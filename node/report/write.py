@@ -29,8 +29,8 @@ def write_results(result: StudyResult, kinds: Collection[ResultKind]) -> list[Re
     -------
     objects
         None for a kind that does not apply: a measurement report needs a region, a heat map an
-        analysed view. The same analysis gives the same bytes on every machine and every day,
-        except that the objects of a heat map outlive a revision: where a store already has one
-        with the same SOP Instance UID, that one stays.
+        analysed view. The same analysis gives the same bytes on any day, with the same libraries.
+        The heat map of a view keeps its SOP Instance UID in a later revision, but carries that
+        revision's date: where a store has it already, the one it has stays.
     """
     return [made for kind, write in WRITERS.items() if kind in kinds for made in write(result)]

@@ -1,6 +1,7 @@
 import io
 
 import pytest
+from highdicom.sr import ComprehensiveSR, GraphicTypeValues, MeasurementReport
 from pydicom import dcmread
 from pydicom.dataset import Dataset
 
@@ -95,6 +96,21 @@ def test_the_score_is_that_of_the_image() -> None:
 
     assert name(number) == codes.MALIGNANCY_SCORE.value
     assert float(number.MeasuredValueSequence[0].NumericValue) == pytest.approx(0.87)
+
+
+def test_highdicom_finds_the_regions_of_an_image() -> None:
+    result = study_results.positive()
+    image = result.instances[2]
+
+    document = ComprehensiveSR.from_dataset(written(result))
+
+    report = document.content
+    assert isinstance(report, MeasurementReport)
+    found = report.get_planar_roi_measurement_groups(
+        graphic_type=GraphicTypeValues.POLYLINE, referenced_sop_instance_uid=image.sop_instance_uid
+    )
+    assert len(found) == len(image.regions)
+    assert found[0].get_measurements()[0].value == 0.87
 
 
 def test_the_title_is_that_of_reports_with_regions() -> None:
