@@ -89,15 +89,14 @@ def test_weights_without_a_manifest_are_found(tmp_path: Path) -> None:
     assert MANIFEST_FILE in check.found
 
 
-def test_weights_that_fit_their_manifest_are_well(tmp_path: Path) -> None:
-    from networks import write_untrained_weights
+def test_weights_that_fit_their_manifest_are_well(tmp_path: Path, untrained_weights: Path) -> None:
 
-    folder = write_untrained_weights(tmp_path / "w")
+    model = ModelSettings(weights=str(untrained_weights))
 
-    check = found(settings_in(tmp_path, model=ModelSettings(weights=str(folder))), "weights")
+    check = found(settings_in(tmp_path, model=model), "weights")
 
     assert check.verdict is Verdict.OK
-    assert sha256_of(next(folder.glob("*.h5")))[:12] in check.found
+    assert sha256_of(next(untrained_weights.glob("*.h5")))[:12] in check.found
 
 
 def test_a_look_at_the_database_does_not_make_one(tmp_path: Path) -> None:
