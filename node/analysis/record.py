@@ -4,6 +4,7 @@ One uncompressed archive: ``study.json``, and for each instance its header as DI
 as NumPy files. No pickles: whatever the file holds, reading it runs no code.
 """
 
+import contextlib
 import io
 import json
 import os
@@ -60,7 +61,8 @@ def save(result: StudyResult, path: Path) -> None:
         finally:
             os.close(folder)
     except OSError as error:
-        unfinished.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            unfinished.unlink()
         raise TransientError(
             reason=f"Expected room for the outcome of an analysis at {path}; found {error}"
         ) from error
