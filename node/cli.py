@@ -17,6 +17,7 @@ from node.commands.options import (
     make_console,
     print_json,
 )
+from node.result_kinds import PROFILES, ResultKind
 
 EXIT_CODES = (
     "Exit codes: 0 done, 1 not done or not wholly, 2 command line or settings not accepted, "
@@ -45,7 +46,7 @@ class Role(StrEnum):
 
 
 @app.command(
-    epilog="Examples:  mammonode serve --config node.toml  ·  "
+    epilog="Examples:\n\nmammonode serve --config node.toml\n\n"
     "mammonode serve --data-dir /var/lib/mammonode --role receive"
 )
 def serve(
@@ -72,7 +73,7 @@ def serve(
     serve_roles(settings, role.value)
 
 
-@app.command(epilog="Example:  mammonode demo --out /tmp/demo")
+@app.command(epilog="Example:\n\nmammonode demo --out /tmp/demo")
 def demo(
     out: Annotated[
         Path,
@@ -92,7 +93,7 @@ def demo(
 
 
 @app.command(
-    epilog="Examples:  mammonode predict study/ --out results  ·  "
+    epilog="Examples:\n\nmammonode predict study/ --out results\n\n"
     "mammonode predict R_CC.dcm L_CC.dcm --out results --results score_report,heat_map"
 )
 def predict(
@@ -119,12 +120,14 @@ def predict(
         typer.Option(
             "--results",
             metavar="KIND,...",
-            help="Kinds to write: score_report, measurement_report, heat_map. Without it all.",
+            help=f"Kinds to write: {', '.join(ResultKind)}. Without it all.",
         ),
     ] = None,
     profile: Annotated[
         str | None,
-        typer.Option("--profile", metavar="NAME", help="A named set of kinds: ohif, everything."),
+        typer.Option(
+            "--profile", metavar="NAME", help=f"A named set of kinds: {', '.join(PROFILES)}."
+        ),
     ] = None,
     as_json: JSONOption = False,
     config: ConfigOption = None,
@@ -152,7 +155,7 @@ def predict(
         raise end_with(ExitCode.FAILURE, "no image could be analysed")
 
 
-@app.command(epilog="Example:  mammonode check --config node.toml")
+@app.command(epilog="Example:\n\nmammonode check --config node.toml")
 def check(as_json: JSONOption = False, config: ConfigOption = None) -> None:
     """Look at settings, weights, database, disk and each destination (C-ECHO); one line each.
 

@@ -43,13 +43,17 @@ class State(StrEnum):
 
 @app.command(
     "list",
-    epilog="Examples:  mammonode studies list --state failed  ·  "
+    epilog="Examples:\n\nmammonode studies list --state failed\n\n"
     "mammonode studies list --limit 200 --json",
 )
 def list_(
     state: Annotated[
         list[State] | None,
-        typer.Option("--state", help="Only studies in this state; may be given several times."),
+        typer.Option(
+            "--state",
+            metavar="STATE",
+            help=f"Only studies in this state: {', '.join(State)}. May be given several times.",
+        ),
     ] = None,
     limit: Annotated[
         int, typer.Option("--limit", min=1, metavar="N", help="At most so many, newest first.")
@@ -82,7 +86,7 @@ def list_(
         typer.echo(f"{len(studies)} of {total} studies; --limit shows more.", err=True)
 
 
-@app.command(epilog="Example:  mammonode studies show 1.2.840.113619.2.55.3.604688119")
+@app.command(epilog="Example:\n\nmammonode studies show 1.2.840.113619.2.55.3.604688119")
 def show(study: StudyArgument, as_json: JSONOption = False, config: ConfigOption = None) -> None:
     """Show one study: AE titles, times, scores by view and breast, reasons, results, deliveries."""
     from node.study_log import queries
@@ -98,7 +102,7 @@ def show(study: StudyArgument, as_json: JSONOption = False, config: ConfigOption
     console.print(study_view(answer, console))
 
 
-@app.command(epilog="Example:  mammonode studies retry 1.2.840.113619.2.55.3.604688119")
+@app.command(epilog="Example:\n\nmammonode studies retry 1.2.840.113619.2.55.3.604688119")
 def retry(study: StudyArgument, as_json: JSONOption = False, config: ConfigOption = None) -> None:
     """Try again what failed: the analysis of the newest revision, else its deliveries.
 
@@ -117,7 +121,7 @@ def retry(study: StudyArgument, as_json: JSONOption = False, config: ConfigOptio
 
 
 @app.command(
-    epilog="Example:  mammonode studies reanalyse --weights /srv/weights/v2 "
+    epilog="Example:\n\nmammonode studies reanalyse --weights /srv/weights/v2 "
     "1.2.840.113619.2.55.3.604688119"
 )
 def reanalyse(
