@@ -89,10 +89,13 @@ class Database:
 
     @contextmanager
     def reading(self) -> Iterator[Session]:
-        """Give a session that sees one moment of the log and changes nothing."""
+        """Give a session that sees one moment of the log and changes nothing.
+
+        What was loaded can be read afterwards too; what was not loaded by then cannot.
+        """
         with self._read() as session:
             yield session
-            session.rollback()
+            session.expunge_all()  # the end of the transaction would empty them
 
     @contextmanager
     def writing(self) -> Iterator[Session]:
