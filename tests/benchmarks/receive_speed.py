@@ -100,11 +100,13 @@ def main() -> int:
 
 
 def _write_objects(folder: Path, count: int, rows: int, columns: int, *, seed: int) -> None:
+    from pydicom.uid import UID
+
     from phantoms import mammogram, uid, write
 
     ds = mammogram(seed=seed, rows=rows, columns=columns)
     for number in range(count):
-        ds.SOPInstanceUID = ds.file_meta.MediaStorageSOPInstanceUID = uid(seed, number)
+        ds.SOPInstanceUID = ds.file_meta.MediaStorageSOPInstanceUID = UID(uid(seed, number))
         ds.InstanceNumber = number + 1
         write(ds, folder)
 
