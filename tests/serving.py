@@ -13,8 +13,8 @@ from textwrap import dedent
 
 from node.service import read_port
 
-START_S = 30
-STOP_S = 60
+START_S = 60
+STOP_S = 90
 _SERVE = (sys.executable, "-m", "node", "serve")
 
 

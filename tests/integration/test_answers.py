@@ -2,6 +2,7 @@
 
 import json
 import logging
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -47,6 +48,9 @@ SECRETS = ("Geheimrat", "Apollonia", "SECRET-ID-4711", "19470811", "SECRET-ACC-0
 
 VERIFICATION = "1.2.840.10008.1.1"
 MODALITY_WORKLIST_FIND = "1.2.840.10008.5.1.4.31"
+
+STUDY_DEADLINE_S = 240
+"""For TensorFlow's start on a machine that has other things to do."""
 
 SUCCESS = 0x0000
 OUT_OF_RESOURCES = 0xA700
@@ -214,6 +218,12 @@ def send(
         association._reactor_checkpoint.set()
     status = getattr(response, "Status", None)
     return None if status is None else int(status)
+
+
+def without_markers(pixel_data: bytes) -> bytes:
+    """Wipe out where a JPEG 2000 codestream begins; fragments and lengths stay sound."""
+    start = pixel_data.index(b"\xff\x4f\xff\x51")
+    return pixel_data[:start] + bytes(100) + pixel_data[start + 100 :]
 
 
 def send_one(node: Node, data: bytes, **options: Any) -> int | None:
@@ -440,12 +450,11 @@ def test_another_data_set_under_a_taken_uid_is_kept_aside(node: Node) -> None:
 
 def test_pixels_that_cannot_be_decoded_are_safe_with_us(node: Node) -> None:
     ds = phantom(transfer_syntax=JPEG2000Lossless)
-    damaged = bytearray(encoded(ds))
-    damaged[-400:-20] = bytes(380)
+    ds.PixelData = without_markers(ds.PixelData)
     contexts = [(str(ds.SOPClassUID), JPEG2000Lossless)]
 
     with associated(node, contexts=contexts) as association:
-        status = send(association, bytes(damaged))
+        status = send(association, encoded(ds))
 
     assert status == SUCCESS
     assert len(node.instances()) == 1
@@ -484,7 +493,7 @@ def test_what_cannot_be_analysed_is_taken_and_reported_with_its_reason(
     claims_too_much = phantom(view_position="CC")
     claims_too_much.Rows = claims_too_much.Columns = 46_341  # 4 GiB at 16 bits
     damaged = phantom(view_position="MLO", transfer_syntax=JPEG2000Lossless)
-    damaged.PixelData = damaged.PixelData[:-400] + bytes(380) + damaged.PixelData[-20:]
+    damaged.PixelData = without_markers(damaged.PixelData)
     empty = phantom(laterality="L", view_position="CC")
     empty.PixelData = bytes(len(empty.PixelData))
     raw = phantom(
@@ -520,18 +529,23 @@ def test_what_cannot_be_analysed_is_taken_and_reported_with_its_reason(
                 association.send_c_store(ds).Status for ds in (claims_too_much, damaged, empty, raw)
             ]
             association.release()
-            wait_until(lambda: len(pacs.filed) > 0, deadline_s=90, what="a report came")
+            wait_until(
+                lambda: len(pacs.filed) > 0, deadline_s=STUDY_DEADLINE_S, what="a report came"
+            )
         (filed,) = pacs.filed
 
     assert statuses == [SUCCESS] * 4
     assert filed.kind is ResultKind.SCORE_REPORT
-    report = str(dcmread(filed.path))
-    for reason in (
-        TriageReason.UNDECODABLE_PIXELS,
-        TriageReason.ALL_ZERO_PIXELS,
-        TriageReason.FOR_PROCESSING,
-    ):
-        assert reason in report
+    report = dcmread(filed.path)
+    texts = [str(element.value) for element in report.iterall() if element.keyword == "TextValue"]
+    reasons = [
+        reason for text in texts for reason in TriageReason if reason in text and "Image" in text
+    ]
+    assert Counter(reasons) == {
+        TriageReason.UNDECODABLE_PIXELS: 2,
+        TriageReason.ALL_ZERO_PIXELS: 1,
+        TriageReason.FOR_PROCESSING: 1,
+    }, texts
     log = node.log_file.read_text(encoding="utf-8")
     assert "instance_received" in log
     assert [secret for secret in SECRETS if secret in log] == []

@@ -44,7 +44,8 @@ def test_both_studies_come_back_whole_and_nothing_stays_behind(
         assert str(path.relative_to(out)) in shown
     assert len(re.findall(r"\b0\.\d{3}\b|\b1\.000\b", shown)) == 10
     (picture,) = re.findall(r"A heat map to look at: (.*)", shown)
-    assert Image.open(picture).size == (heat_maps[0].Columns, heat_maps[0].Rows)
+    with Image.open(picture) as image:
+        assert image.size == (heat_maps[0].Columns, heat_maps[0].Rows)
 
 
 def test_a_folder_that_holds_something_else_is_left_alone(tmp_path: Path) -> None:

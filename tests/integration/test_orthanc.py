@@ -19,7 +19,7 @@ from validators import require_peer
 pytestmark = pytest.mark.integration
 
 AE_TITLE = "ORTHANC"
-STUDY_DEADLINE_S = 120
+STUDY_DEADLINE_S = 240
 """From the study sent to the results there: the first study waits for TensorFlow's start."""
 
 
