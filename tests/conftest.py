@@ -1,9 +1,7 @@
 """Fixtures for every test, and the quiet that they run in."""
 
 import os
-import sys
-import tempfile
-from collections.abc import Generator, Iterator
+from collections.abc import Generator
 from pathlib import Path
 
 import pytest
@@ -19,21 +17,6 @@ def _no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in tuple(os.environ):
         if name.startswith("MAMMONODE_") and name != "MAMMONODE_REQUIRE_PEERS":
             monkeypatch.delenv(name)
-
-
-@pytest.fixture(autouse=True)
-def _library_settings_as_before() -> Iterator[None]:
-    """Undo what a receiver, alone in its process otherwise, sets for the whole process."""
-    yield
-    tempfile.tempdir = None
-    if "pynetdicom" in sys.modules:
-        import pydicom
-        from pynetdicom import _config
-
-        _config.STORE_RECV_CHUNKED_DATASET = False
-        _config.LOG_HANDLER_LEVEL = "standard"
-        pydicom.config.settings.reading_validation_mode = pydicom.config.WARN
-        pydicom.config.settings._writing_validation_mode = None  # as pydicom starts
 
 
 @pytest.fixture(scope="session")
