@@ -1,0 +1,368 @@
+"""What becomes of an instance: stored, known, in conflict; and of its study."""
+
+import hashlib
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydicom.dataset import Dataset
+from pydicom.uid import EnhancedSRStorage, ExplicitVRLittleEndian, ImplicitVRLittleEndian
+from sqlalchemy import delete, select
+
+from node.errors import TriageReason
+from node.intake.admit import Admission, Arrival, admit
+from node.intake.header import dataset_offset, read_header
+from node.report.provenance import MANUFACTURER, MODEL_NAME
+from node.settings import Settings
+from node.store import Store
+from node.study_log.database import Database
+from node.study_log.tables import (
+    Conflict,
+    Instance,
+    InstanceKind,
+    Result,
+    Revision,
+    Study,
+    StudyState,
+)
+from peers import files_below
+from phantoms import film, mammogram, uid, write
+
+BEGIN = datetime(2026, 3, 1, 8, 0, tzinfo=UTC)
+SECOND_DAY = BEGIN + timedelta(days=1)
+
+
+class Bench:
+    """A log and a store that instances are admitted to without a network."""
+
+    def __init__(self, folder: Path) -> None:
+        settings = Settings(data_dir=folder / "data")
+        self.database = Database.open(settings)
+        self.database.migrate()
+        self.store = Store(settings.data_dir)
+        self.store.prepare()
+
+    def admit(self, ds: Dataset, at: datetime = BEGIN) -> Admission:
+        return admit(self.arrival(ds, at), database=self.database, store=self.store)
+
+    def arrival(self, ds: Dataset, at: datetime = BEGIN) -> Arrival:
+        file = write(ds, self.store.incoming)
+        offset = dataset_offset(file)
+        dataset = file.read_bytes()[offset:]
+        return Arrival(
+            header=read_header(
+                file,
+                transfer_syntax_uid=ds.file_meta.TransferSyntaxUID,
+                dataset_offset=offset,
+                max_dataset_bytes=10**8,
+            ),
+            file=file,
+            transfer_syntax_uid=str(ds.file_meta.TransferSyntaxUID),
+            dataset_bytes=len(dataset),
+            dataset_sha256=hashlib.sha256(dataset).hexdigest(),
+            calling_ae_title="MODALITY",
+            called_ae_title="MAMMONODE",
+            received_at=at,
+        )
+
+    def study(self) -> Study:
+        with self.database.reading() as session:
+            return session.scalars(select(Study)).one()
+
+    def events(self) -> list[str]:
+        with self.database.reading() as session:
+            return [event.event for event in session.scalars(select(Study)).one().events]
+
+    def instances(self) -> list[Instance]:
+        with self.database.reading() as session:
+            return list(session.scalars(select(Instance).order_by(Instance.id)))
+
+    def conflicts(self) -> list[Conflict]:
+        with self.database.reading() as session:
+            return list(session.scalars(select(Conflict).order_by(Conflict.id)))
+
+    def set_state(self, state: StudyState) -> None:
+        with self.database.writing() as session:
+            session.scalars(select(Study)).one().state = state
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Bench:
+    return Bench(tmp_path)
+
+
+def phantom(**options: Any) -> Dataset:
+    return mammogram(rows=32, columns=24, **options)
+
+
+def test_a_new_instance_is_stored_and_logged(bench: Bench) -> None:
+    ds = phantom()
+
+    admission = bench.admit(ds)
+
+    (row,) = bench.instances()
+    assert admission is Admission.STORED
+    assert bench.store.path(row.path).exists()
+    assert list(bench.store.incoming.iterdir()) == []
+    assert (row.kind, row.laterality, row.view_position) == (InstanceKind.IMAGE, "R", "CC")
+    assert row.triage_reason is None
+    assert bench.study().state == StudyState.RECEIVING
+    assert bench.events() == ["instance_received"]
+
+
+def test_a_film_is_logged_with_the_view_that_it_names(bench: Bench) -> None:
+    bench.admit(film(laterality="L", view_position="MLO", rows=32, columns=24))
+
+    (row,) = bench.instances()
+    assert (row.laterality, row.view_position) == ("L", "MLO")
+
+
+def test_what_cannot_be_analysed_is_stored_with_its_reason(bench: Bench) -> None:
+    bench.admit(phantom(PresentationIntentType="FOR PROCESSING"))
+
+    (row,) = bench.instances()
+    assert row.triage_reason == TriageReason.FOR_PROCESSING
+    assert row.triage_detail
+
+
+def test_the_same_data_set_again_changes_nothing(bench: Bench) -> None:
+    ds = phantom()
+    bench.admit(ds)
+    before = bench.study()
+
+    admission = bench.admit(ds, SECOND_DAY)
+
+    assert admission is Admission.DUPLICATE
+    assert len(bench.instances()) == 1
+    assert bench.study().last_received_at == before.last_received_at
+    assert bench.events() == ["instance_received"]
+
+
+def test_the_same_data_set_does_not_reopen_its_study(bench: Bench) -> None:
+    ds = phantom()
+    bench.admit(ds)
+    bench.set_state(StudyState.COMPLETED)
+
+    bench.admit(ds, SECOND_DAY)
+
+    assert bench.study().state == StudyState.COMPLETED
+
+
+def test_another_data_set_under_a_taken_uid_is_kept_aside(bench: Bench) -> None:
+    bench.admit(phantom())
+    (first,) = bench.instances()
+    content = bench.store.path(first.path).read_bytes()
+    bench.set_state(StudyState.COMPLETED)
+
+    admission = bench.admit(
+        phantom(PatientName="Corrected^Name", PatientComments="new"), SECOND_DAY
+    )
+
+    (conflict,) = bench.conflicts()
+    assert admission is Admission.CONFLICT
+    assert conflict.differing_keywords == "PatientName,PatientComments"
+    assert bench.store.path(conflict.path).exists()
+    assert "/conflicts/" in conflict.path
+    assert bench.store.path(first.path).read_bytes() == content
+    assert bench.study().state == StudyState.COMPLETED
+    assert len(files_below(bench.store.path("studies"))) == 2
+
+
+def test_a_conflict_that_comes_again_is_listed_once(bench: Bench) -> None:
+    other = phantom(PatientComments="new")
+    bench.admit(phantom())
+    bench.admit(other)
+
+    admission = bench.admit(other, SECOND_DAY)
+
+    assert admission is Admission.DUPLICATE
+    assert len(bench.conflicts()) == 1
+
+
+def test_other_pixels_alone_are_a_conflict_of_pixel_data(bench: Bench) -> None:
+    other = phantom()
+    other.PixelData = other.PixelData[:-2] + b"\x01\x00"
+    bench.admit(phantom())
+
+    bench.admit(other)
+
+    assert bench.conflicts()[0].differing_keywords == "PixelData"
+
+
+def test_a_transcoded_copy_is_a_conflict_of_its_transfer_syntax(bench: Bench) -> None:
+    bench.admit(phantom(transfer_syntax=ExplicitVRLittleEndian))
+
+    bench.admit(phantom(transfer_syntax=ImplicitVRLittleEndian))
+
+    assert bench.conflicts()[0].differing_keywords == "TransferSyntaxUID"
+
+
+def test_one_uid_in_two_studies_is_a_conflict(bench: Bench) -> None:
+    other = phantom()
+    other.StudyInstanceUID = uid("another study")
+    bench.admit(phantom())
+
+    admission = bench.admit(other)
+
+    assert admission is Admission.CONFLICT
+    assert bench.conflicts()[0].differing_keywords == "StudyInstanceUID"
+    assert bench.study().study_instance_uid == phantom().StudyInstanceUID
+
+
+def test_a_later_image_reopens_its_study(bench: Bench) -> None:
+    bench.admit(phantom())
+    bench.set_state(StudyState.COMPLETED)
+
+    bench.admit(phantom(view_position="MLO", instance_number=2), SECOND_DAY)
+
+    study = bench.study()
+    assert study.state == StudyState.RECEIVING
+    assert study.first_received_at == study.last_received_at == SECOND_DAY
+    assert bench.events() == ["instance_received", "study_reopened", "instance_received"]
+
+
+def test_an_image_of_a_study_that_is_received_prolongs_the_wait_from_its_own_moment(
+    bench: Bench,
+) -> None:
+    bench.admit(phantom())
+
+    bench.admit(phantom(view_position="MLO", instance_number=2), SECOND_DAY)
+
+    study = bench.study()
+    assert study.first_received_at == BEGIN
+    assert study.last_received_at == study.quiet_from_at == SECOND_DAY
+
+
+def non_image(**attributes: str) -> Dataset:
+    ds = phantom(instance_number=9)
+    for keyword in ("Rows", "PixelData"):
+        del ds[keyword]
+    ds.SOPClassUID = ds.file_meta.MediaStorageSOPClassUID = EnhancedSRStorage
+    ds.Modality = "SR"
+    for keyword, value in attributes.items():
+        setattr(ds, keyword, value)
+    return ds
+
+
+def test_a_report_of_somebody_else_neither_reopens_nor_prolongs(bench: Bench) -> None:
+    bench.admit(phantom())
+    bench.set_state(StudyState.COMPLETED)
+
+    admission = bench.admit(non_image(), SECOND_DAY)
+
+    assert admission is Admission.STORED
+    assert bench.study().state == StudyState.COMPLETED
+    assert bench.study().last_received_at == BEGIN
+    assert bench.instances()[1].kind == InstanceKind.NON_IMAGE
+
+
+def test_the_wait_for_images_begins_with_the_first_image(bench: Bench) -> None:
+    bench.admit(non_image())
+
+    bench.admit(phantom(), SECOND_DAY)
+
+    assert bench.study().first_received_at == SECOND_DAY
+
+
+def test_an_own_result_that_comes_back_is_known_by_its_equipment(bench: Bench) -> None:
+    bench.admit(phantom())
+    bench.set_state(StudyState.COMPLETED)
+
+    bench.admit(
+        phantom(instance_number=2, Manufacturer=MANUFACTURER, ManufacturerModelName=MODEL_NAME),
+        SECOND_DAY,
+    )
+
+    assert bench.instances()[1].kind == InstanceKind.OWN_RESULT
+    assert bench.study().state == StudyState.COMPLETED
+
+
+def test_an_own_result_that_comes_back_is_known_by_the_log(bench: Bench) -> None:
+    """Whatever an archive may have done to its equipment attributes."""
+    bench.admit(phantom())
+    result = phantom(instance_number=2, Manufacturer="An archive")
+    with bench.database.writing() as session:
+        study = session.scalars(select(Study)).one()
+        study.state = StudyState.COMPLETED
+        revision = Revision(
+            study_id=study.id,
+            number=1,
+            state=StudyState.COMPLETED,
+            close_reason="",
+            closed_at=BEGIN,
+            weights="",
+            attempt=1,
+            reason="",
+        )
+        session.add(revision)
+        revision.results.append(
+            Result(
+                kind="heat_map",
+                index=0,
+                sop_class_uid=result.SOPClassUID,
+                sop_instance_uid=result.SOPInstanceUID,
+                series_instance_uid=result.SeriesInstanceUID,
+                path="",
+                size_bytes=0,
+                created_at=BEGIN,
+            )
+        )
+
+    bench.admit(result, SECOND_DAY)
+
+    assert bench.instances()[1].kind == InstanceKind.OWN_RESULT
+    assert bench.study().state == StudyState.COMPLETED
+
+
+def test_a_crash_between_file_and_row_is_made_good_when_the_instance_comes_again(
+    bench: Bench,
+) -> None:
+    ds = phantom()
+    bench.admit(ds)
+    with bench.database.writing() as session:
+        session.execute(delete(Instance))
+
+    admission = bench.admit(ds, SECOND_DAY)
+
+    assert admission is Admission.STORED
+    assert bench.store.path(bench.instances()[0].path).exists()
+
+
+def test_a_crash_between_moving_and_listing_a_conflict_is_made_good(bench: Bench) -> None:
+    bench.admit(phantom())
+    other = phantom(PatientComments="new")
+    bench.admit(other)
+    with bench.database.writing() as session:
+        session.execute(delete(Conflict))
+
+    admission = bench.admit(other, SECOND_DAY)
+
+    assert admission is Admission.CONFLICT
+    assert bench.store.path(bench.conflicts()[0].path).exists()
+    assert len(files_below(bench.store.path("studies"))) == 2
+
+
+def test_an_attribute_that_cannot_be_read_is_no_reason_to_refuse(bench: Bench) -> None:
+    arrival = bench.arrival(phantom())
+    header = arrival.header
+    header.SpecificCharacterSet = "ISO_IR 6"
+    header.add_new("StudyDescription", "LO", "with\x00a null")
+
+    admission = admit(replace(arrival, header=header), database=bench.database, store=bench.store)
+
+    assert admission is Admission.STORED
+    assert bench.study().study_description == "witha null"
+
+
+def test_no_attribute_of_a_patient_is_in_an_event(bench: Bench) -> None:
+    ds = phantom(PatientName="Secret^Name", PatientID="SECRET-1", AccessionNumber="SECRET-2")
+    bench.admit(ds)
+    ds.PatientName = "Secret^Other"
+    bench.admit(ds)
+
+    with bench.database.reading() as session:
+        fields = [str(event.fields) for event in session.scalars(select(Study)).one().events]
+    assert len(fields) == 2
+    assert not any("secret" in text.lower() for text in fields)
