@@ -91,7 +91,7 @@ def pixelmed_errors(path: Path) -> list[str]:
         ],
         capture_output=True,
         check=False,
-        timeout=120,
+        timeout=240,
     )
     text = (done.stdout + done.stderr).decode(errors="replace")
     lines = text.splitlines()
