@@ -4,6 +4,7 @@ Every decoder comes inside a package with a permissive licence; none is looked f
 """
 
 import struct
+import zlib
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
@@ -12,6 +13,7 @@ import numpy.typing as npt
 from PIL import Image
 from pydicom.dataset import Dataset
 from pydicom.encaps import generate_frames
+from pydicom.errors import InvalidDicomError
 from pydicom.pixels.decoders.base import get_decoder
 from pydicom.uid import (
     JPEG2000,
@@ -44,9 +46,7 @@ NATIVE = (
     DeflatedExplicitVRLittleEndian,
 )
 
-# What decoders, pydicom's reading of fragments and Pillow raise on data that are not what their
-# header says. A crash, a hang and a hunger for memory are the business of `node.analysis.decode`.
-_DECODER_ERRORS = (
+UNREADABLE = (
     ArithmeticError,
     AttributeError,
     EOFError,
@@ -56,8 +56,15 @@ _DECODER_ERRORS = (
     RuntimeError,
     TypeError,
     ValueError,
+    Image.DecompressionBombError,
+    InvalidDicomError,
     struct.error,
+    zlib.error,
 )
+"""What pydicom and the decoders raise on data that are not what their header says.
+
+A crash, a hang and a hunger for memory are the business of `node.analysis.decode`.
+"""
 
 
 def decode(ds: Dataset) -> StoredArray:
@@ -98,7 +105,7 @@ def decode(ds: Dataset) -> StoredArray:
         )
     try:
         decoded = decoder(ds)
-    except _DECODER_ERRORS as error:
+    except UNREADABLE as error:
         raise _undecodable(
             f"pixel data that decode as {transfer_syntax.name}", f"{type(error).__name__}: {error}"
         ) from error

@@ -10,6 +10,7 @@ ended: then the kernel sends it a signal for the pipe that both hold, which no h
 
 import contextlib
 import fcntl
+import io
 import json
 import logging
 import mmap
@@ -31,8 +32,8 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 from pydicom import dcmread
-from pydicom.errors import InvalidDicomError
 
+from model.decoders import UNREADABLE
 from model.errors import PixelDataCause, PixelDataError
 from model.pixels import read_display
 from node.errors import PermanentError, TransientError, TriageReason, UnsuitableInstance
@@ -73,14 +74,18 @@ def read_pixels(path: Path) -> Float32Array:
     ------
     PixelDataError
         As `model.pixels.read_display`, and if the file is not a DICOM file.
+    OSError
+        If the file cannot be read.
     """
+    data = io.BytesIO(path.read_bytes())
     try:
-        ds = dcmread(path)
-    except (InvalidDicomError, EOFError) as error:
+        return read_display(dcmread(data))
+    except UNREADABLE as error:
         raise PixelDataError(
-            expected="a DICOM file", found=str(error), cause=PixelDataCause.UNDECODABLE
+            expected="a DICOM file (PS3.10)",
+            found=f"{type(error).__name__}: {error}",
+            cause=PixelDataCause.UNDECODABLE,
         ) from error
-    return read_display(ds)
 
 
 class PixelReader:
@@ -138,14 +143,8 @@ class PixelReader:
         TransientError
             If the file cannot be read, or no child process can be started.
         """
-        try:
-            path.open("rb").close()
-        except FileNotFoundError as error:
-            raise PermanentError(reason=f"Expected an image at {path}; found none") from error
-        except OSError as error:
-            raise TransientError(
-                reason=f"Expected a readable image at {path}; found {error}"
-            ) from error
+        if not path.exists():
+            raise PermanentError(reason=f"Expected an image at {path}; found none")
         try:
             reply, display = self._ask(path)
         except _ChildDied:
@@ -157,6 +156,10 @@ class PixelReader:
                 raise _left_out(lost) from lost
         except _ChildLost as lost:
             raise _left_out(lost) from lost
+        if "unreadable" in reply:
+            raise TransientError(
+                reason=f"Expected a readable image at {path}; found {reply['unreadable']}"
+            )
         if display is None:
             raise UnsuitableInstance(reason=TriageReason(reply["reason"]), detail=reply["detail"])
         return display
@@ -386,6 +389,8 @@ def _answer(channel: socket.socket, read: ReadPixels, path: Path) -> None:
             os.close(file)
     except PixelDataError as error:
         _refuse(channel, TRIAGE_REASONS[error.cause], str(error))
+    except OSError as error:
+        channel.sendall(json.dumps({"unreadable": str(error)[:1000]}).encode() + b"\n")
     except MemoryError:
         _refuse(
             channel, TriageReason.UNDECODABLE_PIXELS, "decoding wants more memory than it may take"

@@ -18,15 +18,15 @@ import numpy as np
 import numpy.typing as npt
 from pydicom import dcmread
 from pydicom.dataset import Dataset
-from pydicom.errors import InvalidDicomError
 
 from model.classify import Classification, Classifier, roll_up_breasts, roll_up_study
+from model.decoders import UNREADABLE
 from model.errors import PixelDataError
 from model.explain import find_regions
 from model.preprocess import NetworkInput, to_network_input
 from model.views import STANDARD_VIEWS, Laterality, View, read_view
 from node.analysis.decode import TRIAGE_REASONS, PixelReader
-from node.errors import PermanentError, TriageReason, UnsuitableInstance
+from node.errors import PermanentError, TransientError, TriageReason, UnsuitableInstance
 from node.results import (
     PREVIEW_SIZE_PX,
     BreastResult,
@@ -284,15 +284,19 @@ class Analyser:
 
 def _read_header(source: SourceInstance) -> _Header:
     """Read everything before the pixel data."""
+    if not source.path.exists():
+        raise PermanentError(reason=f"Expected an image at {source.path}; found none")
     try:
         ds = dcmread(source.path, stop_before_pixels=True)
-    except FileNotFoundError as error:
-        raise PermanentError(reason=f"Expected an image at {source.path}; found none") from error
-    except (InvalidDicomError, EOFError) as error:
-        raise PermanentError(
-            reason=f"Expected a DICOM file at {source.path}; found {error}"
+        return _Header(source=source, ds=ds, view=read_view(ds))
+    except OSError as error:
+        raise TransientError(
+            reason=f"Expected a readable image at {source.path}; found {error}"
         ) from error
-    return _Header(source=source, ds=ds, view=read_view(ds))
+    except UNREADABLE as error:
+        raise PermanentError(
+            reason=f"Expected a DICOM file at {source.path}; found {type(error).__name__}"
+        ) from error
 
 
 def _hanging_order(header: _Header) -> tuple[int, str, str, str, str]:

@@ -11,11 +11,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from pydicom.uid import RLELossless
+from pydicom.uid import DeflatedExplicitVRLittleEndian, RLELossless
 from stand_in_decoders import misbehave
 
 from node.analysis.decode import PixelReader, read_pixels
-from node.errors import PermanentError, TriageReason, UnsuitableInstance
+from node.errors import PermanentError, TransientError, TriageReason, UnsuitableInstance
 from phantoms import mammogram, write
 
 TIMEOUT_S = 4.0
@@ -111,6 +111,24 @@ def test_a_file_that_is_not_dicom_is_triaged(reader: PixelReader, tmp_path: Path
 
     with pytest.raises(UnsuitableInstance, match="DICOM"):
         reader.read(path)
+
+
+def test_half_of_a_deflated_file_is_triaged(reader: PixelReader, tmp_path: Path) -> None:
+    path = write(mammogram(transfer_syntax=DeflatedExplicitVRLittleEndian), tmp_path)
+    whole = path.read_bytes()
+    path.write_bytes(whole[: len(whole) // 2])
+
+    with pytest.raises(UnsuitableInstance) as raised:
+        reader.read(path)
+
+    assert raised.value.reason is TriageReason.UNDECODABLE_PIXELS
+
+
+def test_a_file_that_cannot_be_read_is_worth_another_try(
+    reader: PixelReader, tmp_path: Path
+) -> None:
+    with pytest.raises(TransientError, match="directory"):
+        reader.read(tmp_path)
 
 
 def test_a_missing_file_is_no_fault_of_the_image(reader: PixelReader, tmp_path: Path) -> None:
