@@ -1,5 +1,6 @@
 """Scores and heat maps from the real network, small and untrained."""
 
+import copy
 import json
 import shutil
 from pathlib import Path
@@ -75,18 +76,24 @@ def test_different_images_have_different_scores(
 
 
 def test_the_score_is_the_calibrated_output_of_the_network(
-    model: keras.Model, untrained_weights: Path, inputs: list[NetworkInput]
+    model: keras.Model, classifier: Classifier, inputs: list[NetworkInput]
 ) -> None:
-    manifest = read_manifest(untrained_weights)
-    calibration = manifest.calibration.model_copy(update={"slope": 2.0, "offset": -1.0})
-    classifier = Classifier(model, manifest.model_copy(update={"calibration": calibration}))
+    calibration = classifier.manifest.calibration.model_copy(update={"slope": 2.0, "offset": -1.0})
+    calibrated = with_manifest(classifier, calibration=calibration)
 
-    (result,) = classifier.classify(inputs[:1])
+    (result,) = calibrated.classify(inputs[:1])
 
     raw = float(np.asarray(model(inputs[0].pixels[None], training=False))[0, 1])
     logit = 2.0 * np.log(raw / (1 - raw)) - 1.0
     # The two halves of the network and the whole differ by the rounding of float32.
     assert result.score == pytest.approx(1 / (1 + np.exp(-logit)), abs=1e-5)
+
+
+def with_manifest(classifier: Classifier, **changes: object) -> Classifier:
+    """Share the network, which takes seconds to compile, under another manifest."""
+    other = copy.copy(classifier)
+    other.manifest = classifier.manifest.model_copy(update=changes)
+    return other
 
 
 def test_nothing_to_classify_gives_nothing(classifier: Classifier) -> None:
@@ -95,17 +102,14 @@ def test_nothing_to_classify_gives_nothing(classifier: Classifier) -> None:
 
 @pytest.mark.parametrize(("threshold", "strength"), [(0.1, 1.0), (0.9, None)])
 def test_the_heat_map_is_at_full_strength_from_the_operating_point_on(
-    model: keras.Model,
-    untrained_weights: Path,
+    classifier: Classifier,
     inputs: list[NetworkInput],
     threshold: float,
     strength: float | None,
 ) -> None:
-    manifest = read_manifest(untrained_weights)
-    point = manifest.operating_point.model_copy(update={"threshold": threshold})
-    classifier = Classifier(model, manifest.model_copy(update={"operating_point": point}))
+    point = classifier.manifest.operating_point.model_copy(update={"threshold": threshold})
 
-    (result,) = classifier.classify(inputs[:1])
+    (result,) = with_manifest(classifier, operating_point=point).classify(inputs[:1])
 
     expected = strength or result.score / threshold
     assert result.heat_map.values.max() == pytest.approx(expected, abs=1e-6)
