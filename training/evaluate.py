@@ -13,7 +13,6 @@ import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict
 from scipy.stats import rankdata
 from sklearn.linear_model import LogisticRegression
-from sklearn.metrics import roc_curve
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
@@ -288,8 +287,9 @@ def sensitivity_at_90_specificity(scores: Float64Array, is_cancer: BoolArray) ->
     sensitivity
         In [0, 1].
     """
-    false_positive_rate, sensitivity, _ = roc_curve(is_cancer, scores, drop_intermediate=False)
-    return float(sensitivity[false_positive_rate <= 1 - 0.90 + 1e-12].max())
+    negatives = np.sort(scores[~is_cancer])
+    above_at_most = int(0.10 * len(negatives) + 1e-9)
+    return float((scores[is_cancer] > negatives[len(negatives) - above_at_most - 1]).mean())
 
 
 def bootstrap(
