@@ -23,7 +23,7 @@ from peers import LoopbackPACS, association_to, echo, loopback_pacs, send
 from phantoms import mammogram, screening_study
 from serving import RunningNode, running_node, wait_until
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(600)]
 
 STUDY_DEADLINE_S = 240
 """Of a study whose worker starts anew: TensorFlow's start is most of it."""
@@ -60,7 +60,8 @@ def test_a_worker_killed_in_the_middle_of_a_study_costs_nothing(
     study = screening_study(seed=31)
     with running_node(tmp_path, settings) as node:
         assert send(node.port, study) == [0, 0, 0, 0]
-        wait_for_event(node, "analysis_started")
+        # The first step has left its outcome: the second is at work.
+        wait_for_file(node, "studies/*/results/1/analysis.npz")
         killed = children_of(node.process.pid, "work")
         kill(killed)
         wait_for_event(node, "delivery_completed")
@@ -139,6 +140,15 @@ def wait_for_event(node: RunningNode, event: str) -> None:
             is_over = time.monotonic() > end_s or node.process.poll() is not None
             assert not is_over, f"no {event}: {node.log_file.read_text()[-3000:]}"
             time.sleep(0.1)
+
+
+def wait_for_file(node: RunningNode, pattern: str) -> None:
+    """Wait until a file is there, and waste no time: what made it goes on."""
+    end_s = time.monotonic() + STUDY_DEADLINE_S
+    while not any(node.data_dir.glob(pattern)):
+        is_over = time.monotonic() > end_s or node.process.poll() is not None
+        assert not is_over, f"no {pattern}: {node.log_file.read_text()[-3000:]}"
+        time.sleep(0.01)
 
 
 @contextlib.contextmanager
