@@ -1,0 +1,106 @@
+"""A study through a node whose log and queue are in a real PostgreSQL."""
+
+import contextlib
+import os
+import shutil
+import socket
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from pynetdicom import AE
+from sqlalchemy import create_engine, text
+
+from node.demo.pacs import AE_TITLE, FilingPacs
+from node.result_kinds import ResultKind
+from node.study_log.tables import StudyState
+from phantoms import screening_study
+from serving import running_node, wait_until
+from validators import require_peer
+
+pytestmark = [pytest.mark.integration, pytest.mark.slow]
+
+STUDY_DEADLINE_S = 200
+
+
+@pytest.fixture
+def postgresql_url() -> Iterator[str]:
+    """Start a PostgreSQL of the test's own, and end it."""
+    # Debian puts the server's programs where only the newest version is looked for.
+    folders = sorted(Path("/usr/lib/postgresql").glob("*/bin"))
+    programs = folders[-1] if folders else require_peer("postgres").parent
+    # PostgreSQL refuses to run as root, and another user cannot enter pytest's folders.
+    is_root = os.geteuid() == 0
+    as_user = ["runuser", "-u", "postgres", "--"] if is_root else []
+    folder = Path(tempfile.mkdtemp(prefix="postgresql-"))
+    if is_root:
+        shutil.chown(folder, "postgres")
+    data = folder / "data"
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    subprocess.run(
+        [*as_user, programs / "initdb", "-D", data, "-U", "node", "-A", "trust", "-E", "UTF8"],
+        check=True,
+        capture_output=True,
+        cwd="/",
+    )
+    options = f"-p {port} -c listen_addresses=127.0.0.1 -c unix_socket_directories="
+    control = [*as_user, programs / "pg_ctl", "-D", data, "-w"]
+    subprocess.run(
+        [*control, "-l", folder / "log", "-o", options, "start"],
+        check=True,
+        stdout=subprocess.DEVNULL,
+        cwd="/",
+    )
+    try:
+        yield f"postgresql+psycopg://node@127.0.0.1:{port}/postgres"
+    finally:
+        subprocess.run([*control, "-m", "immediate", "stop"], check=False, cwd="/")
+        with contextlib.suppress(OSError):
+            shutil.rmtree(folder)
+
+
+def test_a_study_is_analysed_and_delivered_on_postgresql(
+    tmp_path: Path, untrained_weights: Path, postgresql_url: str
+) -> None:
+    study = screening_study(seed=11)
+    with FilingPacs(tmp_path / "pacs", {}) as pacs:
+        settings = f"""
+            [database]
+            url = "{postgresql_url}"
+            [receive]
+            port = 0
+            low_watermark_bytes = 0
+            [study]
+            view_set_quiet_s = 0.5
+            [model]
+            weights = "{untrained_weights}"
+            [[destinations]]
+            name = "pacs"
+            ae_title = "{AE_TITLE}"
+            host = "127.0.0.1"
+            port = {pacs.port}
+            results = ["score_report", "heat_map"]
+        """
+        with running_node(tmp_path, settings) as node:
+            ae = AE()
+            ae.add_requested_context(study[0].SOPClassUID, study[0].file_meta.TransferSyntaxUID)
+            association = ae.associate("127.0.0.1", node.port, ae_title="MAMMONODE")
+            statuses = [association.send_c_store(ds).Status for ds in study]
+            association.release()
+            wait_until(
+                lambda: len(pacs.filed) >= 5, deadline_s=STUDY_DEADLINE_S, what="five results came"
+            )
+        kinds = sorted(str(one.kind) for one in pacs.filed)
+
+    assert statuses == [0x0000] * 4
+    assert kinds == sorted([ResultKind.SCORE_REPORT, *[ResultKind.HEAT_MAP] * 4])
+    engine = create_engine(postgresql_url)
+    with engine.connect() as connection:
+        states = connection.execute(text("SELECT state FROM study")).scalars().all()
+    engine.dispose()
+    assert states == [StudyState.COMPLETED]
+    assert not (node.data_dir / "mammonode.sqlite").exists()
