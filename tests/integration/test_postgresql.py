@@ -42,15 +42,26 @@ def postgresql_url() -> Iterator[str]:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     subprocess.run(
-        [*as_user, programs / "initdb", "-D", data, "-U", "node", "-A", "trust", "-E", "UTF8"],
+        [
+            *as_user,
+            str(programs / "initdb"),
+            "-D",
+            str(data),
+            "-U",
+            "node",
+            "-A",
+            "trust",
+            "-E",
+            "UTF8",
+        ],
         check=True,
         capture_output=True,
         cwd="/",
     )
     options = f"-p {port} -c listen_addresses=127.0.0.1 -c unix_socket_directories="
-    control = [*as_user, programs / "pg_ctl", "-D", data, "-w"]
+    control = [*as_user, str(programs / "pg_ctl"), "-D", str(data), "-w"]
     subprocess.run(
-        [*control, "-l", folder / "log", "-o", options, "start"],
+        [*control, "-l", str(folder / "log"), "-o", options, "start"],
         check=True,
         stdout=subprocess.DEVNULL,
         cwd="/",
