@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from node.analysis.decode import read_pixels
+from node.analysis.decoding_process import read_pixels
 
 Float32Array = npt.NDArray[np.float32]
 

@@ -25,7 +25,8 @@ from model.errors import PixelDataError
 from model.explain import find_regions
 from model.preprocess import NetworkInput, to_network_input
 from model.views import STANDARD_VIEWS, Laterality, View, read_view
-from node.analysis.decode import TRIAGE_REASONS, PixelReader
+from node.analysis.decode import PixelReader
+from node.analysis.decoding_process import TRIAGE_REASONS
 from node.errors import PermanentError, TransientError, TriageReason, UnsuitableInstance
 from node.results import (
     PREVIEW_SIZE_PX,
@@ -43,26 +44,6 @@ UInt8Array = npt.NDArray[np.uint8]
 
 _IMAGES_AT_A_TIME = 2
 """Two: while one is decoded by its child, the other is preprocessed here."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SourceInstance:
-    """One instance of the study, and what its header alone already excluded.
-
-    Attributes
-    ----------
-    path
-        The DICOM file.
-    dataset_sha256
-        Hash of the data set as received, without the file meta information.
-    triage_reason, triage_detail
-        Why it is not worth reading, or None.
-    """
-
-    path: Path
-    dataset_sha256: str
-    triage_reason: TriageReason | None = None
-    triage_detail: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
