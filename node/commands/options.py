@@ -82,12 +82,22 @@ def errors_as_exit_codes() -> Iterator[None]:
     except (NodeError, ModelError) as error:
         typer.echo(f"mammonode: {error}", err=True)
         raise SystemExit(exit_code_for(error)) from None
+    except _database_errors() as error:
+        what = " ".join(str(getattr(error, "orig", error)).split())
+        typer.echo(f"mammonode: The database does not answer as expected: {what}", err=True)
+        raise SystemExit(ExitCode.TRY_AGAIN) from None
     except BrokenPipeError:
         # The reader, as in `| head`, has enough. Nothing more can be flushed at exit either.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise SystemExit(ExitCode.FAILURE) from None
     except KeyboardInterrupt:
         raise SystemExit(ExitCode.INTERRUPTED) from None
+
+
+def _database_errors() -> tuple[type[Exception], ...]:
+    """Give what a database driver raises; nothing as long as no command has asked for one."""
+    module = sys.modules.get("sqlalchemy.exc")
+    return () if module is None else (module.DBAPIError,)
 
 
 def exit_code_for(error: NodeError | ModelError) -> ExitCode:

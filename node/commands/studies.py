@@ -166,10 +166,8 @@ def _open_log(settings: "Settings") -> Iterator["Database"]:
     Raises
     ------
     TransientError
-        If there is none yet, or it does not answer.
+        If there is none yet.
     """
-    from sqlalchemy.exc import DBAPIError
-
     from node.errors import TransientError
     from node.study_log.database import SQLITE_FILE, Database, database_url
 
@@ -181,8 +179,6 @@ def _open_log(settings: "Settings") -> Iterator["Database"]:
     database = Database(database_url(settings))
     try:
         yield database
-    except DBAPIError as error:
-        raise TransientError(reason=f"The study log does not answer: {error.orig}") from error
     finally:
         database.close()
 

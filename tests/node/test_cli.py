@@ -2,6 +2,7 @@
 
 import json
 import re
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -122,6 +123,22 @@ def test_bad_settings_end_a_command_with_one_line(
 )
 def test_every_error_has_its_exit_code(error: SettingsError, code: ExitCode) -> None:
     assert exit_code_for(error) is code
+
+
+def test_a_database_that_is_away_ends_a_command_with_one_line(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        url = f"postgresql+psycopg://node:hush@127.0.0.1:{probe.getsockname()[1]}/log"
+        monkeypatch.setenv("MAMMONODE_DATABASE__URL", url)
+
+        ended = run(capsys, "studies", "list")
+
+    assert ended.code == ExitCode.TRY_AGAIN
+    assert ended.err.startswith("mammonode: The database does not answer as expected")
+    assert ended.err.count("\n") == 1
+    assert "hush" not in ended.err
 
 
 @pytest.mark.parametrize("arguments", [["version"], ["--help"], ["studies", "list", "--help"]])

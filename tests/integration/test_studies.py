@@ -1,0 +1,97 @@
+"""A person looks at a running node from another process, and has things done again."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from peers import loopback_pacs, send
+from phantoms import screening_study
+from serving import RunningNode, running_node, wait_until
+
+pytestmark = [pytest.mark.integration, pytest.mark.slow, pytest.mark.timeout(900)]
+
+REFUSED = 0xC000
+STUDY_DEADLINE_S = 240
+"""The first study waits for TensorFlow's start."""
+
+
+def mammonode(node: RunningNode, *arguments: str) -> Any:
+    """Run a command beside the node, and read the JSON that it prints."""
+    ended = subprocess.run(
+        [sys.executable, "-m", "node", *arguments, "--json"],
+        env={**os.environ, "MAMMONODE_DATA_DIR": str(node.data_dir)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return json.loads(ended.stdout)
+
+
+def test_a_refused_delivery_is_retried_and_a_study_is_analysed_with_other_weights(
+    tmp_path: Path, untrained_weights: Path
+) -> None:
+    from networks import write_untrained_weights
+
+    other_weights = write_untrained_weights(tmp_path / "other", seed=11)
+    views = screening_study()
+    uid = str(views[0].StudyInstanceUID)
+    with loopback_pacs(status=REFUSED) as pacs:
+        settings = f"""
+            [receive]
+            port = 0
+            low_watermark_bytes = 0
+            [study]
+            view_set_quiet_s = 0.5
+            [model]
+            weights = "{untrained_weights}"
+            [[destinations]]
+            name = "pacs"
+            ae_title = "PACS"
+            host = "127.0.0.1"
+            port = {pacs.port}
+            results = ["score_report", "heat_map"]
+        """
+        with running_node(tmp_path, settings) as node:
+            assert send(node.port, views) == [0, 0, 0, 0]
+
+            def answer() -> Any:
+                return mammonode(node, "studies", "show", uid)
+
+            def has_failed() -> bool:
+                return [d["state"] for d in answer()["deliveries"]] == ["FAILED"]
+
+            wait_until(has_failed, deadline_s=STUDY_DEADLINE_S, what="the delivery is given up")
+            refused = answer()
+            assert refused["summary"]["state"] == "COMPLETED"
+            assert refused["deliveries"][0]["statuses"] == [REFUSED]
+            assert pacs.received == []
+
+            pacs.status = 0x0000
+            retried = mammonode(node, "studies", "retry", uid)
+            assert retried["destinations"] == ["pacs"]
+            first = pacs.wait_for(5, deadline_s=60)
+
+            reanalysed = mammonode(
+                node, "studies", "reanalyse", uid, "--weights", str(other_weights)
+            )
+            assert (reanalysed["revision"], reanalysed["attempt"]) == (2, 1)
+            both = pacs.wait_for(10, deadline_s=STUDY_DEADLINE_S)
+            wait_until(
+                lambda: [d["state"] for d in answer()["deliveries"]] == ["COMPLETED"] * 2,
+                deadline_s=60,
+                what="both deliveries are complete",
+            )
+            one, other = answer()["revisions"]
+
+    assert one["weights_sha256"] != other["weights_sha256"]
+    assert one["score"] != other["score"]
+    (old_report,) = [ds for ds in first if ds.Modality == "SR"]
+    (new_report,) = [ds for ds in both[5:] if ds.Modality == "SR"]
+    replaced = new_report.PredecessorDocumentsSequence[0].ReferencedSeriesSequence[0]
+    assert replaced.ReferencedSOPSequence[0].ReferencedSOPInstanceUID == old_report.SOPInstanceUID
+    assert len({ds.SOPInstanceUID for ds in both}) == 10
