@@ -27,6 +27,7 @@ from model.preprocess import NetworkInput, to_network_input
 from model.views import STANDARD_VIEWS, Laterality, View, read_view
 from node.analysis.decode import PixelReader
 from node.analysis.decoding_process import TRIAGE_REASONS
+from node.analysis.sources import SourceInstance
 from node.errors import PermanentError, TransientError, TriageReason, UnsuitableInstance
 from node.results import (
     PREVIEW_SIZE_PX,

@@ -26,7 +26,7 @@ from node.analysis.outcome import (
     predecessors_of,
     write_outcome,
 )
-from node.analysis.pipeline import SourceInstance
+from node.analysis.sources import SourceInstance
 from node.errors import PermanentError, TransientError, TriageReason
 from node.report.write import write_results
 from node.result_kinds import PROFILES, ResultKind

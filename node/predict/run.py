@@ -102,7 +102,7 @@ def _predict_study(
     analyser: "Analyser",
     on_image: Callable[[], None],
 ) -> Prediction:
-    from node.analysis.pipeline import SourceInstance
+    from node.analysis.sources import SourceInstance
 
     result = analyser.analyse(
         study_instance_uid=study.study_instance_uid,

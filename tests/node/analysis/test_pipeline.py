@@ -14,7 +14,8 @@ from stand_in_decoders import misbehave
 from model.classify import Classifier
 from model.views import STANDARD_VIEWS, Laterality
 from node.analysis.decode import PixelReader
-from node.analysis.pipeline import Analyser, SourceInstance
+from node.analysis.pipeline import Analyser
+from node.analysis.sources import SourceInstance
 from node.errors import PermanentError, TriageReason
 from node.results import PREVIEW_SIZE_PX, Predecessor, ResultKind, StudyResult
 from phantoms import film, lesion_in, mammogram, screening_study, uid, write

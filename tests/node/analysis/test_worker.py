@@ -15,7 +15,7 @@ from sqlalchemy import select
 import study_results
 from log_entries import study_entry
 from model.manifest import Manifest
-from node.analysis.pipeline import SourceInstance
+from node.analysis.sources import SourceInstance
 from node.analysis.worker import AnalysisWorker
 from node.errors import PermanentError, TransientError
 from node.results import Predecessor, StudyResult
