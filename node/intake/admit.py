@@ -136,6 +136,8 @@ def _record(arrival: Arrival, place: str, database: Database, store: Store) -> A
             _add_instance(session, study, arrival, place)
             return Admission.STORED
         if _has(session, known, arrival.dataset_sha256):
+            if known.path != place:  # aside since the first look: this copy is one too many
+                store.remove(place)
             return Admission.DUPLICATE
         _add_conflict(session, known, arrival, place, store)
         return Admission.CONFLICT

@@ -76,25 +76,28 @@ def main() -> int:
             f"{count} objects of {total_bytes / count / 1e6:.1f} MB, "
             f"{options.associations} association(s), median of {options.repeats}"
         )
-        figures: dict[str, list[float]] = {}
+        figures: dict[str, list[tuple[float, float]]] = {}
         for _ in range(options.repeats):  # taken in turns, so that a busy moment hits all alike
             for name in ("node", "node, not flushed", "storescp"):
                 out = Path(folder) / "out"
                 out.mkdir()
-                with _scp(name, out) as port:
-                    figures.setdefault(name, []).append(_send_all(port, sources))
+                with _scp(name, out) as (port, pid):
+                    cpu_begun_s = _cpu_s(pid)
+                    taken_s = _send_all(port, sources)
+                    figures.setdefault(name, []).append((taken_s, _cpu_s(pid) - cpu_begun_s))
                 files = [p for p in out.rglob("*") if p.is_file() and p.stat().st_size > 10_000]
                 received = sum(1 for p in files if "sqlite" not in p.name)
                 if received != count:
                     print(f"{name}: expected {count} files, found {received}", file=sys.stderr)
                     return 1
                 shutil.rmtree(out)
-        for name, seconds in figures.items():
-            taken = median(seconds)
+        for name, runs in figures.items():
+            taken_s, cpu_s = (median(run[i] for run in runs) for i in (0, 1))
+            each_run = ", ".join(f"{run[0]:.2f}" for run in runs)
             print(
-                f"{name:>20}: {total_bytes / taken / 1e6:7.1f} MB/s {count / taken:7.1f} objects/s "
-                f"{taken / count * 1000:7.1f} ms an object   "
-                f"({', '.join(f'{s:.2f}' for s in seconds)} s)"
+                f"{name:>18}: {total_bytes / taken_s / 1e6:6.1f} MB/s {count / taken_s:6.1f} "
+                f"objects/s, {taken_s / count * 1000:6.1f} ms an object, of it "
+                f"{cpu_s / count * 1000:5.1f} ms processor  ({each_run} s)"
             )
     return 0
 
@@ -112,8 +115,8 @@ def _write_objects(folder: Path, count: int, rows: int, columns: int, *, seed: i
 
 
 @contextmanager
-def _scp(name: str, out: Path) -> Iterator[int]:
-    """Run the node or storescp on a free port; end it when the block ends."""
+def _scp(name: str, out: Path) -> Iterator[tuple[int, int]]:
+    """Run the node or storescp until the block ends; give its port and process id."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = int(free.getsockname()[1])
@@ -135,7 +138,7 @@ def _scp(name: str, out: Path) -> Iterator[int]:
                 if time.monotonic() > deadline:
                     raise
                 time.sleep(0.05)
-        yield port
+        yield port, process.pid
     finally:
         process.terminate()
         process.wait()
@@ -159,6 +162,12 @@ def _send_all(port: int, sources: list[Path]) -> float:
         message = f"storescu ended with {statuses}"
         raise RuntimeError(message)
     return time.monotonic() - begun_at_s
+
+
+def _cpu_s(pid: int) -> float:
+    """Give the processor time that a process has had: fields 14 and 15 of /proc/PID/stat."""
+    fields = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 import hashlib
 import logging
+import os
 import resource
 import socket
 import struct
@@ -16,7 +17,7 @@ import pytest
 from pydicom.dataset import Dataset
 from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian
 from pynetdicom import AE
-from sqlalchemy import select
+from sqlalchemy import select, text
 
 from node.errors import PermanentError
 from node.intake.header import dataset_offset
@@ -29,8 +30,10 @@ from peers import association_to, echo, files_below, send, wait_until
 from phantoms import mammogram, screening_study, write
 from validators import require_peer
 
-SUCCESS = 0x0000
-P_DATA_TF, A_ABORT = 0x04, 0x07
+SUCCESS, OUT_OF_RESOURCES = 0x0000, 0xA700
+P_DATA_TF = 0x04
+ABORTED = (b"\x07", b"")
+"""An A-ABORT; or nothing, where the kernel reset the connection over what was not read."""
 VERIFICATION = "1.2.840.10008.1.1"
 
 
@@ -226,11 +229,63 @@ def test_a_disk_that_fills_up_within_an_object_costs_that_object_alone(node: Nod
     assert send(node.port, [ds]) == [SUCCESS]
 
 
+def test_an_instance_that_the_store_cannot_take_is_not_acknowledged(node: Node) -> None:
+    studies = node.settings.data_dir / "studies"
+    studies.rmdir()
+    studies.write_text("a file where the folder should be")
+
+    statuses = send(node.port, [small()])
+    studies.unlink()
+    again = send(node.port, [small()])
+
+    assert statuses == [OUT_OF_RESOURCES]
+    assert again == [SUCCESS]
+    assert node.incoming() == []
+
+
+def test_an_instance_that_the_log_cannot_take_is_not_acknowledged(node: Node) -> None:
+    with node.database.writing() as session:
+        session.execute(text("ALTER TABLE instance RENAME TO instance_elsewhere"))
+
+    statuses = send(node.port, [small()])
+    with node.database.writing() as session:
+        session.execute(text("ALTER TABLE instance_elsewhere RENAME TO instance"))
+    again = send(node.port, [small()])
+
+    assert statuses == [OUT_OF_RESOURCES]
+    assert again == [SUCCESS]
+    assert len(node.instances()) == 1
+
+
+def test_an_instance_is_durable_when_it_is_acknowledged(
+    node: Node, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The order in which the disk is told: content, folder, then the log's own flush."""
+    flushed: list[str] = []
+    fsync = os.fsync
+
+    def noting_fsync(descriptor: int) -> None:
+        flushed.append(str(Path(f"/proc/self/fd/{descriptor}").readlink()))
+        fsync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", noting_fsync)
+    with association_to(node.port, [small()]) as assoc:
+        response = assoc.send_c_store(small())
+        flushed_by_then = list(flushed)
+
+    (row,) = node.instances().values()
+    folder = node.store.path(row.path).parent
+    assert response.Status == SUCCESS
+    assert Path(flushed_by_then[0]).parent == node.store.incoming
+    assert flushed_by_then[-1] == str(folder)
+    assert {str(folder.parent), str(folder.parent.parent)} <= set(flushed_by_then)
+
+
 def test_a_pdu_that_claims_gigabytes_is_not_read(node: Node) -> None:
     with associated_socket(node.port) as connection:
         connection.sendall(struct.pack(">BBL", P_DATA_TF, 0, 0xFFFFFFF0) + bytes(1000))
 
-        assert read_until_closed(connection)[:1] in (b"", bytes([A_ABORT]))
+        assert read_until_closed(connection)[:1] in ABORTED
     assert echo(node.port)
 
 
@@ -242,7 +297,7 @@ def test_a_command_without_end_is_cut_off(node: Node) -> None:
             connection.sendall(p_data(b"\x01" + bytes(10_000)))
         answer = read_until_closed(connection)
 
-    assert answer[0] == A_ABORT
+    assert answer[:1] in ABORTED
     assert log.events("association_aborted")[0].reason.startswith("a command set of more than")
 
 
@@ -256,7 +311,7 @@ def test_a_query_as_long_as_an_image_is_cut_off(node: Node) -> None:
             connection.sendall(p_data(b"\x00" + bytes(100_000)))
         answer = read_until_closed(connection)
 
-    assert answer[0] == A_ABORT
+    assert answer[:1] in ABORTED
     assert log.events("association_aborted")[0].reason.startswith("a message of more than")
 
 
