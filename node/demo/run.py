@@ -33,8 +33,8 @@ from node.study_log.database import Database
 
 logger = logging.getLogger(__name__)
 
-DEADLINE_S = 170.0
-"""After so long the demo gives up. Most of the usual time is TensorFlow's start."""
+PATIENCE_S = 170.0
+"""Most of the usual time is TensorFlow's start."""
 STOP_S = 30.0
 """How long the node may take to stop before it is killed."""
 POLL_S = 0.1
@@ -47,7 +47,7 @@ _MARKER = ".mammonode-demo"
 _OWN_NAMES = ("films", "node", "pacs", "node.toml", "node.log", "heat_map.png")
 
 
-def run_demo(out: Path, *, weights: str = "") -> bool:
+def run_demo(out: Path, *, weights: str = "", patience_s: float = PATIENCE_S) -> bool:
     """Send two real studies through a real node and show what comes back.
 
     Parameters
@@ -57,6 +57,8 @@ def run_demo(out: Path, *, weights: str = "") -> bool:
         earlier demo left there is removed.
     weights
         As in ``[model] weights``; empty: the shipped ones.
+    patience_s
+        After so long it gives up on what has not come back, in seconds.
 
     Returns
     -------
@@ -70,7 +72,7 @@ def run_demo(out: Path, *, weights: str = "") -> bool:
         If the films are not installed, `out` holds something else, or the node does not start.
     """
     console = make_console()
-    deadline_s = time.monotonic() + DEADLINE_S
+    deadline_s = time.monotonic() + patience_s
     paths = find_films()
     _make_way(out)
     studies = regroup(paths, out / "films")

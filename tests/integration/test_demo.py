@@ -2,16 +2,59 @@
 
 import contextlib
 import re
+from dataclasses import dataclass
+from io import StringIO
 from pathlib import Path
 
 import pytest
 from PIL import Image
 from pydicom import dcmread
+from pydicom.dataset import Dataset
 
+from model.views import STANDARD_VIEWS, read_view
 from node.demo.run import run_demo
 from node.errors import PermanentError
+from validators import dciodvfy_errors, dsrdump_text
 
 pytestmark = pytest.mark.integration
+
+
+PATIENCE_S = 240
+"""For TensorFlow's start on a machine that has other things to do."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Run:
+    """What one run of the demo left behind."""
+
+    out: Path
+    is_complete: bool
+    shown: str
+    still_running: list[str]
+
+    @property
+    def received(self) -> list[Path]:
+        """The files that the demo's PACS filed."""
+        return sorted((self.out / "pacs").rglob("*.dcm"))
+
+    @property
+    def heat_maps(self) -> list[Dataset]:
+        """The Secondary Captures among them."""
+        return [ds for ds in map(dcmread, self.received) if ds.Modality != "SR"]
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory, untrained_weights: Path) -> Run:
+    out = tmp_path_factory.mktemp("demo")
+    shown = StringIO()
+    with contextlib.redirect_stdout(shown):
+        is_complete = run_demo(out, weights=str(untrained_weights), patience_s=PATIENCE_S)
+    return Run(
+        out=out,
+        is_complete=is_complete,
+        shown=shown.getvalue(),
+        still_running=processes_naming(str(out)),
+    )
 
 
 def processes_naming(text: str) -> list[str]:
@@ -23,29 +66,49 @@ def processes_naming(text: str) -> list[str]:
     return [line for line in lines if text in line]
 
 
-def test_both_studies_come_back_whole_and_nothing_stays_behind(
-    tmp_path: Path, untrained_weights: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    out = tmp_path / "demo"
+def test_both_studies_come_back_whole(run: Run) -> None:
+    reports = [ds for ds in map(dcmread, run.received) if ds.Modality == "SR"]
+    titles = [ds.ConceptNameCodeSequence[0].CodeValue for ds in reports]
 
-    is_complete = run_demo(out, weights=str(untrained_weights))
-
-    assert is_complete, (out / "node.log").read_text()
-    received = [dcmread(path) for path in (out / "pacs").rglob("*.dcm")]
-    titles = [ds.ConceptNameCodeSequence[0].CodeValue for ds in received if ds.Modality == "SR"]
-    heat_maps = [ds for ds in received if "Rows" in ds]
+    assert run.is_complete, (run.out / "node.log").read_text()
     assert titles.count("126001") == 2
-    assert len(heat_maps) == 8
-    assert {ds.PatientID for ds in received} == {"P_00173", "P_00820"}
-    assert len({ds.StudyInstanceUID for ds in received}) == 2
-    assert processes_naming(str(out)) == []
-    shown = capsys.readouterr().out
-    for path in (out / "pacs").rglob("*.dcm"):
-        assert str(path.relative_to(out)) in shown
-    assert len(re.findall(r"\b0\.\d{3}\b|\b1\.000\b", shown)) == 10
-    (picture,) = re.findall(r"A heat map to look at: (.*)", shown)
+    assert len(run.heat_maps) == 8
+    assert {ds.PatientID for ds in (*reports, *run.heat_maps)} == {"P_00173", "P_00820"}
+    assert len({ds.StudyInstanceUID for ds in (*reports, *run.heat_maps)}) == 2
+
+
+def test_each_study_has_a_heat_map_of_each_view(run: Run) -> None:
+    shown = [(ds.PatientID, read_view(ds)) for ds in run.heat_maps]
+    views = [(number, view.laterality, view.view_position) for number, view in shown]
+
+    assert sorted(views, key=str) == sorted(
+        [(number, *view) for number in ("P_00173", "P_00820") for view in STANDARD_VIEWS], key=str
+    )
+
+
+def test_what_comes_back_is_valid_dicom(run: Run) -> None:
+    for path in run.received:
+        assert dciodvfy_errors(path) == [], path
+        if path.stem.endswith("report"):
+            assert "not for diagnostic use" in dsrdump_text(path)
+
+
+def test_scores_and_paths_are_shown(run: Run) -> None:
+    scores = re.findall(r"\b0\.\d{3}\b|\b1\.000\b", run.shown)
+
+    assert len(scores) == 2 + 8
+    assert [path for path in run.received if str(path.relative_to(run.out)) not in run.shown] == []
+
+
+def test_a_heat_map_is_there_to_look_at(run: Run) -> None:
+    (picture,) = re.findall(r"A heat map to look at: (.*)", run.shown)
+
     with Image.open(picture) as image:
-        assert image.size == (heat_maps[0].Columns, heat_maps[0].Rows)
+        assert image.size in {(ds.Columns, ds.Rows) for ds in run.heat_maps}
+
+
+def test_no_process_is_left_behind(run: Run) -> None:
+    assert run.still_running == []
 
 
 def test_a_folder_that_holds_something_else_is_left_alone(tmp_path: Path) -> None:
@@ -59,9 +122,7 @@ def test_a_folder_that_holds_something_else_is_left_alone(tmp_path: Path) -> Non
     assert precious.read_text() == "years of work"
 
 
-def test_a_node_that_does_not_start_is_told_with_its_reason(
-    tmp_path: Path, untrained_weights: Path
-) -> None:
+def test_a_node_that_does_not_start_is_told_with_its_reason(tmp_path: Path) -> None:
     with pytest.raises(PermanentError, match="ended at its start"):
         run_demo(tmp_path / "demo", weights=str(tmp_path / "no-weights-here"))
 
