@@ -12,7 +12,7 @@ from apscheduler.events import EVENT_JOB_ERROR, EVENT_JOB_MISSED, JobExecutionEv
 from apscheduler.schedulers.background import BackgroundScheduler
 
 from node.analysis.rescue import analyse_anew, analyses_under_way
-from node.delivery.due import deliver_anew, is_any_due, queue_due, tries_under_way
+from node.delivery.due import deliver_anew, due_tries, enqueue_try, tries_under_way
 from node.settings import Settings
 from node.store import Store
 from node.study_log.database import Database
@@ -26,6 +26,11 @@ DELIVERY_INTERVAL_S = 1
 STALLED_INTERVAL_S = 15
 LOST_INTERVAL_S = 60
 DISK_INTERVAL_S = 30
+FORGET_INTERVAL_S = 3600
+AT_ONCE = 100
+"""Deliveries that are queued in one transaction; the others follow with the next tick."""
+KEEP_FINISHED_DAYS = 30
+"""Finished work stays in the queue's own tables for so long; the study log keeps its story."""
 WORKER_SILENCE_S = 120
 """A worker that gives no sign of life for so long has lost its slot."""
 
@@ -78,6 +83,7 @@ class Clock:
             ("rescue_stalled", self.rescue_stalled, STALLED_INTERVAL_S),
             ("rescue_lost", self.rescue_lost, LOST_INTERVAL_S),
             ("watch_disk", self.watch_disk, DISK_INTERVAL_S),
+            ("forget_finished", self.forget_finished, FORGET_INTERVAL_S),
         ):
             self._scheduler.add_job(job, "interval", seconds=seconds, id=name, name=name)
 
@@ -91,12 +97,17 @@ class Clock:
 
     def queue_deliveries(self) -> None:
         """Queue the next try of every delivery that is due."""
-        now = self._now()
         with self._database.reading() as session:
-            is_due = is_any_due(session, now)
-        if is_due:
+            due = due_tries(session, self._now())
+        if not due:
+            return
+        # What waits for a slow destination is due and queued: it takes no write lock here.
+        known = self._queue.waiting_or_running()
+        new = [work for work in due if work.workflow_id not in known]
+        if new:
             with self._database.writing() as session:
-                queue_due(session, self._queue, now)
+                for work in new[:AT_ONCE]:
+                    enqueue_try(session, self._queue, work)
 
     def rescue_stalled(self) -> None:
         """Take the slot from workers that have fallen silent, and give their work to others."""
@@ -132,6 +143,10 @@ class Clock:
         for work in expected:
             if work.workflow_id not in known:
                 self._give_anew(work)
+
+    def forget_finished(self) -> None:
+        """Take work that ended long ago out of the queue's tables."""
+        self._queue.forget_finished(self._now() - timedelta(days=KEEP_FINISHED_DAYS))
 
     def watch_disk(self) -> None:
         """Say when free disk space falls below the watermark, and when it is back."""

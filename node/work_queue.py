@@ -23,6 +23,7 @@ import logging
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
+from datetime import datetime
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
@@ -41,6 +42,7 @@ WORKFLOW_VERSION = "1"
 APPLICATION_NAME = "mammonode"
 ANALYSIS = "analysis"
 DELIVERY = "delivery"
+FORGOTTEN_AT_ONCE = 1000
 POLLING_INTERVAL_S = 0.1
 """How often a worker looks for new work; a part of the time to result, so it is short."""
 
@@ -235,6 +237,31 @@ class WorkQueue:
             status=["ENQUEUED", "DELAYED", "PENDING"], load_input=False, load_output=False
         )
         return frozenset(row.workflow_id for row in rows)
+
+    def forget_finished(self, before: datetime) -> int:
+        """Delete the engine's rows of work that ended before a moment.
+
+        Parameters
+        ----------
+        before
+            Aware UTC.
+
+        Returns
+        -------
+        count
+            How many were deleted; at most ``FORGOTTEN_AT_ONCE``.
+        """
+        rows = self._client.list_workflows(
+            status=["SUCCESS", "ERROR", "CANCELLED", "MAX_RECOVERY_ATTEMPTS_EXCEEDED"],
+            completed_before=before.isoformat(),
+            limit=FORGOTTEN_AT_ONCE,
+            load_input=False,
+            load_output=False,
+        )
+        ids = [row.workflow_id for row in rows]
+        if ids:
+            self._client.delete_workflows(ids)
+        return len(ids)
 
     def cancel(self, work: Work) -> None:
         """End work that was given anew under another attempt; a finished one stays as it is."""

@@ -12,46 +12,34 @@ from node.work_queue import DeliveryWork, WorkQueue
 
 logger = logging.getLogger(__name__)
 
-AT_ONCE = 100
-"""Deliveries that are queued in one transaction; the others follow with the next tick."""
 
-
-def queue_due(session: Session, queue: WorkQueue, now: datetime) -> int:
-    """Queue the next try of every delivery that is due.
-
-    One that is queued already stays as it is, so this may be called as often as one likes.
+def due_tries(session: Session, now: datetime) -> list[DeliveryWork]:
+    """List the next try of every delivery that is due, the longest waiting first.
 
     Parameters
     ----------
     session
-        Of `Database.writing`.
-    queue
-        In the same database.
+        Any.
     now
         Aware UTC.
-
-    Returns
-    -------
-    count
-        How many deliveries were due.
     """
-    due = session.execute(
+    rows = session.execute(
         _deliveries()
         .where(Delivery.state == DeliveryState.PENDING, Delivery.due_at <= now)
-        .order_by(Delivery.due_at)
-        .limit(AT_ONCE)
-    ).all()
-    for delivery, uid, number in due:
-        _enqueue(session, queue, _next_try(delivery, uid, number))
-    return len(due)
-
-
-def is_any_due(session: Session, now: datetime) -> bool:
-    """Say whether there is something to queue; a look that asks for no lock."""
-    statement = select(Delivery.id).where(
-        Delivery.state == DeliveryState.PENDING, Delivery.due_at <= now
+        .order_by(Delivery.due_at, Delivery.id)
     )
-    return session.execute(statement.limit(1)).first() is not None
+    return [_next_try(delivery, uid, number) for delivery, uid, number in rows]
+
+
+def enqueue_try(session: Session, queue: WorkQueue, work: DeliveryWork) -> None:
+    """Queue one try, within the session's transaction."""
+    queue.enqueue_delivery(
+        session,
+        study_instance_uid=work.study_instance_uid,
+        revision=work.revision,
+        destination=work.destination,
+        attempt=work.attempt,
+    )
 
 
 def tries_under_way(session: Session, due_before: datetime) -> frozenset[DeliveryWork]:
@@ -108,7 +96,7 @@ def deliver_anew(session: Session, queue: WorkQueue, work: DeliveryWork, now: da
     delivery.state = DeliveryState.PENDING
     delivery.attempt = work.attempt
     delivery.due_at = now
-    _enqueue(session, queue, _next_try(delivery, uid, number))
+    enqueue_try(session, queue, _next_try(delivery, uid, number))
     logger.warning(
         "Delivery lost its worker and is queued anew",
         extra={
@@ -144,14 +132,4 @@ def _next_try(delivery: Delivery, study_instance_uid: str, revision: int) -> Del
         revision=revision,
         destination=delivery.destination,
         attempt=delivery.attempt + 1,
-    )
-
-
-def _enqueue(session: Session, queue: WorkQueue, work: DeliveryWork) -> None:
-    queue.enqueue_delivery(
-        session,
-        study_instance_uid=work.study_instance_uid,
-        revision=work.revision,
-        destination=work.destination,
-        attempt=work.attempt,
     )

@@ -92,4 +92,3 @@ def _end_with_supervisor() -> None:
     while sys.stdin.readline():
         pass
     os._exit(RoleExit.SUPERVISOR_GONE)
-

@@ -22,7 +22,7 @@ from typing import Literal
 from node import __version__
 from node.errors import PermanentError
 from node.service.role import Role, RoleExit
-from node.service.run_files import first_free_slot
+from node.service.run_files import RECEIVE_FILE, first_free_slot, remove_state
 from node.settings import Settings
 from node.store import Store
 
@@ -56,6 +56,7 @@ class RoleProcess:
         self.role = role
         self._line = json.dumps({"settings": settings.model_dump(mode="json"), "slot": slot})
         self._process: subprocess.Popen[str] | None = None
+        self._is_released = False
         self._deaths = 0
         self._begun_s = 0.0
         self._restart_s = 0.0
@@ -67,10 +68,12 @@ class RoleProcess:
             stdin=subprocess.PIPE,
             text=True,
         )
+        self._is_released = False
         self._begun_s = time.monotonic()
 
     def release(self) -> None:
         """Hand over the settings: the role begins."""
+        self._is_released = True
         pipe = self._running().stdin
         if pipe is not None:
             with contextlib.suppress(BrokenPipeError):  # died already; `watch` finds that out
@@ -116,6 +119,9 @@ class RoleProcess:
         """Tell the role to stop, and kill it if it does not."""
         if self._process is None:
             return
+        if not self._is_released and self._process.stdin is not None:
+            # It waits for its settings and hears no signal; it ends when none come.
+            self._process.stdin.close()
         self._process.terminate()
         try:
             self._process.wait(STOP_S[self.role])
@@ -169,6 +175,7 @@ def serve(settings: Settings, role: Literal["receive", "work", "all"] = "all") -
         stack.enter_context(_stopped_by_signals(stop))
         if Role.RECEIVE in roles:
             stack.enter_context(_owned(store))
+            remove_state(settings.data_dir, RECEIVE_FILE)
         slot = stack.enter_context(first_free_slot(settings.data_dir, _slot_prefix(settings)))
         processes = [
             RoleProcess(each, settings, slot if each is Role.WORK else "") for each in roles

@@ -144,11 +144,12 @@ class Analysers:
             return self._loaded[folder]
 
     def close(self) -> None:
-        """End the processes that read pixels."""
-        with self._lock:
+        """End the processes that read pixels; not waiting for a network that is being loaded."""
+        if self._lock.acquire(blocking=False):
             for analyser in self._loaded.values():
                 analyser.close()
             self._loaded.clear()
+            self._lock.release()
 
     @property
     def _own(self) -> str:

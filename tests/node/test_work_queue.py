@@ -4,6 +4,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from textwrap import dedent
 
@@ -264,6 +265,25 @@ def test_work_that_waits_is_listed(queue: WorkQueue, engine: sa.Engine) -> None:
     ids = queue.waiting_or_running()
 
     assert ids == {"analysis/1.2.3/1/1", "analysis/1.2.3/2/1"}
+
+
+def test_work_that_ended_long_ago_is_forgotten_and_what_waits_is_not(
+    queue: WorkQueue, engine: sa.Engine
+) -> None:
+    with Session(engine) as session, session.begin():
+        queue.enqueue_analysis(session, study_instance_uid=STUDY, revision=1, attempt=1)
+        queue.enqueue_analysis(
+            session, study_instance_uid=STUDY, revision=2, attempt=1, delay_s=3600
+        )
+    handlers = RecordingHandlers(expected=1)
+    with queue.running("worker-1", handlers, stop_timeout_s=2):
+        handlers.all_done.wait(20)
+
+    too_early = queue.forget_finished(datetime.now(UTC) - timedelta(days=1))
+    forgotten = queue.forget_finished(datetime.now(UTC) + timedelta(days=1))
+
+    assert (too_early, forgotten) == (0, 1)
+    assert queue.waiting_or_running() == {"analysis/1.2.3/2/1"}
 
 
 def test_no_argument_is_stored_as_a_pickle(queue: WorkQueue, engine: sa.Engine) -> None:
