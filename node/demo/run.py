@@ -1,15 +1,8 @@
 """Starts the node and a PACS, sends two studies, waits for what comes back, and stops it all."""
 
-import contextlib
-import json
-import logging
-import os
 import shutil
-import signal
-import subprocess
-import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from PIL import Image
@@ -19,28 +12,21 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from model.views import STANDARD_VIEWS
-from node.demo import pacs
 from node.demo.films import FilmStudy, find_films, regroup
+from node.demo.node_process import running_node, write_settings
 from node.demo.outcome import ENDED, Outcome, read_outcome
 from node.demo.pacs import Filed, FilingPacs
 from node.demo.show import Row, introduce, make_console, show_table
 from node.errors import PermanentError
 from node.result_kinds import ResultKind
-from node.service import read_port
 from node.settings import Settings
 from node.settings_loading import load_settings
 from node.study_log.database import Database
 
-logger = logging.getLogger(__name__)
-
 PATIENCE_S = 170.0
 """Most of the usual time is TensorFlow's start."""
-STOP_S = 30.0
-"""How long the node may take to stop before it is killed."""
 POLL_S = 0.1
 SENDER_AE_TITLE = "DEMO_MODALITY"
-VIEW_SET_QUIET_S = 1.0
-"""Shorter than a hospital would have it: the sender is known to be done."""
 
 _MARKER = ".mammonode-demo"
 """Marks a folder as one that a demo made, and a demo may empty."""
@@ -79,9 +65,9 @@ def run_demo(out: Path, *, weights: str = "", patience_s: float = PATIENCE_S) ->
     introduce(console, studies)
     folder_names = {study.study_instance_uid: study.number for study in studies}
     with FilingPacs(out / "pacs", folder_names) as archive:
-        settings_file = _write_settings(out, pacs_port=archive.port, weights=weights)
+        settings_file = write_settings(out, pacs_port=archive.port, weights=weights)
         settings = load_settings(settings_file, environment={})
-        with _running_node(settings_file, settings, out / "node.log", deadline_s) as port:
+        with running_node(settings_file, settings, out / "node.log", deadline_s) as port:
             rows = _send_and_wait(console, studies, archive, settings, port, deadline_s)
     show_table(console, rows, out)
     picture = _write_picture(rows, out / "heat_map.png")
@@ -115,83 +101,6 @@ def _make_way(out: Path) -> None:
             shutil.rmtree(path)
         else:
             path.unlink(missing_ok=True)
-
-
-def _write_settings(out: Path, *, pacs_port: int, weights: str) -> Path:
-    """Write the settings of the demo's node; JSON strings are TOML strings too."""
-    path = out / "node.toml"
-    path.write_text(
-        f"""\
-data_dir = {json.dumps(str((out / "node").absolute()))}
-
-[receive]
-port = 0
-low_watermark_bytes = {64 * 1024**2}
-
-[study]
-view_set_quiet_s = {VIEW_SET_QUIET_S}
-
-[model]
-weights = {json.dumps(weights and str(Path(weights).absolute()))}
-
-[[destinations]]
-name = "demo-pacs"
-ae_title = {json.dumps(pacs.AE_TITLE)}
-host = "127.0.0.1"
-port = {pacs_port}
-profile = "ohif"
-""",
-        encoding="utf-8",
-    )
-    return path
-
-
-@contextlib.contextmanager
-def _running_node(
-    settings_file: Path, settings: Settings, log_file: Path, deadline_s: float
-) -> Iterator[int]:
-    """Run ``mammonode serve`` as a process of its own; give the port that it listens at."""
-    # The demo's settings are the file's alone.
-    environment = {k: v for k, v in os.environ.items() if not k.startswith("MAMMONODE_")}
-    command = [sys.executable, "-m", "node", "serve", "--config", str(settings_file)]
-    with log_file.open("wb") as log:
-        process = subprocess.Popen(
-            command, env=environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log
-        )
-    try:
-        yield _wait_for_port(process, settings, log_file, deadline_s)
-    finally:
-        process.send_signal(signal.SIGTERM)
-        try:
-            process.wait(timeout=STOP_S)
-        except subprocess.TimeoutExpired:
-            # Its roles end by themselves when it is gone.
-            logger.warning("Node killed", extra={"event": "demo_node_killed", "after_s": STOP_S})
-            process.kill()
-            process.wait()
-
-
-def _wait_for_port(
-    process: "subprocess.Popen[bytes]", settings: Settings, log_file: Path, deadline_s: float
-) -> int:
-    """Wait until the node says where it listens."""
-    while time.monotonic() < deadline_s:
-        if process.poll() is not None:
-            raise PermanentError(
-                reason=f"The node ended at its start with status {process.returncode}: "
-                f"{_last_line(log_file)}"
-            )
-        port = read_port(settings.data_dir)
-        if port is not None:
-            return port
-        time.sleep(POLL_S)
-    raise PermanentError(reason=f"The node did not start to listen; its log: {log_file}")
-
-
-def _last_line(path: Path) -> str:
-    """Give the last line of a log."""
-    lines = path.read_text(encoding="utf-8", errors="replace").strip().splitlines()
-    return lines[-1] if lines else "its log is empty"
 
 
 def _send_and_wait(
