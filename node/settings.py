@@ -7,9 +7,10 @@ checked here, so that no code ever sees a tree that contradicts itself.
 from collections.abc import Iterable
 from ipaddress import ip_address
 from pathlib import Path
-from typing import Annotated, Literal, NoReturn, Self
+from typing import Annotated, NoReturn, Self
 
 from pydantic import (
+    AfterValidator,
     BaseModel,
     BeforeValidator,
     ConfigDict,
@@ -41,6 +42,17 @@ AETitle = Annotated[
 ]
 """PS3.5 6.2: spaces at either end do not count, and spaces alone are no AE title."""
 AETitles = Annotated[tuple[AETitle, ...], BeforeValidator(_split_commas)]
+
+
+def _known_profile(name: str) -> str:
+    if name and name not in PROFILES:
+        raise PydanticCustomError("profile", "no such profile")
+    return name
+
+
+ProfileName = Annotated[
+    str, AfterValidator(_known_profile), Field(json_schema_extra={"enum": ["", *PROFILES]})
+]
 ResultKinds = Annotated[tuple[ResultKind, ...], BeforeValidator(_split_commas)]
 Host = Annotated[
     str,
@@ -202,7 +214,7 @@ class DestinationSettings(Section):
     """Its TCP port."""
     results: ResultKinds = ()
     """Kinds of result object that it gets; or a `profile`."""
-    profile: Literal["", "ohif", "everything"] = ""
+    profile: ProfileName = ""
     """A named set of kinds, in place of `results`."""
 
     @property

@@ -4,7 +4,7 @@ import itertools
 import re
 import tomllib
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import pytest
 from pydantic import ValidationError
@@ -89,10 +89,15 @@ def test_every_setting_has_a_sentence_in_the_code() -> None:
     ] == []
 
 
-def test_the_profiles_that_a_destination_can_name_are_the_profiles_that_there_are() -> None:
-    accepted = get_args(DestinationSettings.model_fields["profile"].annotation)
+def test_the_settings_file_names_every_kind_and_every_profile() -> None:
+    text = NODE_TOML.read_text()
 
-    assert set(accepted) - {""} == set(PROFILES)
+    assert [name for name in (*ResultKind, *PROFILES) if f'"{name}"' not in text] == []
+
+
+def test_a_profile_that_there_is_not_is_refused() -> None:
+    with pytest.raises(ValidationError, match="no such profile"):
+        destination(profile="nonsense")
 
 
 @pytest.mark.parametrize("profile", sorted(PROFILES))

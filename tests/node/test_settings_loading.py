@@ -9,6 +9,8 @@ from node.result_kinds import ResultKind
 from node.settings import Settings
 from node.settings_loading import load_settings
 
+KINDS = [f'"{kind}"' for kind in ResultKind]
+
 
 def write(folder: Path, text: str) -> Path:
     path = folder / "node.toml"
@@ -152,7 +154,7 @@ def test_an_unknown_key_is_refused_with_the_nearest_known_one(
             "[[destinations]]\nname='a'\nae_title='A'\nhost='h'\nport=1\nresults=['score']",
             (
                 "destinations[0].results[0]: found 'score' in node.toml; "
-                'accepted: one of "score_report", "measurement_report", "heat_map".'
+                f"accepted: one of {', '.join(KINDS)}."
             ),
         ),
         (
