@@ -50,7 +50,7 @@ def settings(pacs: LoopbackPACS, untrained_weights: Path) -> str:
         ae_title = "PACS"
         host = "127.0.0.1"
         port = {pacs.port}
-        profile = "ohif"
+        profile = "everything"
     """
 
 
