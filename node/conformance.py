@@ -12,7 +12,12 @@ from pathlib import Path
 import pydicom
 import pynetdicom
 from pydicom.sr.coding import Code
-from pydicom.uid import UID, ComprehensiveSRStorage, SecondaryCaptureImageStorage
+from pydicom.uid import (
+    UID,
+    ComprehensiveSRStorage,
+    MammographyCADSRStorage,
+    SecondaryCaptureImageStorage,
+)
 
 from model import decoders
 from model.views import STANDARD_VIEWS
@@ -64,6 +69,15 @@ KINDS: Mapping[ResultKind, WrittenKind] = {
         title=codes.IMAGING_MEASUREMENT_REPORT,
         content="TID 1500 with TID 1410 groups: one closed POLYLINE for each region",
         when="one, if a view has a region",
+    ),
+    ResultKind.CAD_REPORT: WrittenKind(
+        sop_class_uid=MammographyCADSRStorage,
+        modality="SR",
+        title=codes.MAMMOGRAPHY_CAD_REPORT,
+        content="TID 4000: image library, how the processing ended, and for each region a Single "
+        'Image Finding (TID 4006) of (111099, DCM, "Selected region") with center, outline, and '
+        "the score of the view as its certainty",
+        when="one, if the study holds an image",
     ),
     ResultKind.HEAT_MAP: WrittenKind(
         sop_class_uid=SecondaryCaptureImageStorage,

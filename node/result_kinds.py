@@ -9,10 +9,15 @@ class ResultKind(StrEnum):
 
     SCORE_REPORT = "score_report"
     MEASUREMENT_REPORT = "measurement_report"
+    CAD_REPORT = "cad_report"
     HEAT_MAP = "heat_map"
 
 
+REPORT_KINDS = (ResultKind.SCORE_REPORT, ResultKind.MEASUREMENT_REPORT, ResultKind.CAD_REPORT)
+"""Structured Reports: those of a revision name the ones of the revision before."""
+
 PROFILES: Mapping[str, tuple[ResultKind, ...]] = {
+    "workstation": (ResultKind.CAD_REPORT, ResultKind.HEAT_MAP),
     "ohif": (ResultKind.SCORE_REPORT, ResultKind.MEASUREMENT_REPORT, ResultKind.HEAT_MAP),
     "everything": tuple(ResultKind),
 }

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 from pydicom.dataset import Dataset
+from pydicom.uid import ComprehensiveSRStorage, MammographyCADSRStorage
 
 import phantoms
 from model.explain import HeatMap, find_regions
@@ -21,6 +22,7 @@ from model.manifest import (
 from model.preprocess import to_network_input
 from model.views import Laterality
 from node.errors import TriageReason
+from node.result_kinds import REPORT_KINDS
 from node.results import BreastResult, InstanceResult, Predecessor, ResultKind, StudyResult
 
 CLOSED_AT = datetime(2024, 5, 17, 10, 31, 7, 250000, tzinfo=UTC)
@@ -180,6 +182,38 @@ def partly_triaged() -> StudyResult:
     return study(analysed(first, score=0.9), analysed(second, score=0.1), triaged(third))
 
 
+def one_breast() -> StudyResult:
+    """Both views of the left breast, after the right one was removed."""
+    _, left_cc, _, left_mlo = phantoms.screening_study()
+    return study(analysed(left_cc, score=0.5), analysed(left_mlo, score=0.2))
+
+
+def eight_views() -> StudyResult:
+    """The four standard views, each once more: a repeat, two laterals and an exaggerated one."""
+    uid = phantoms.uid("eight views")
+    further = (("R", "CC"), ("L", "XCCL"), ("R", "ML"), ("L", "ML"))
+    views = phantoms.screening_study(study_instance_uid=uid) + [
+        phantoms.mammogram(
+            laterality=laterality,
+            view_position=view,
+            instance_number=number,
+            study_instance_uid=uid,
+            ViewCodeSequence=None,
+        )
+        for number, (laterality, view) in enumerate(further, start=5)
+    ]
+    scores = (0.2, 0.1, 0.3, 0.9, 0.45, 0.5, 0.1, 0.2)
+    return study(*(analysed(ds, score=score) for ds, score in zip(views, scores, strict=True)))
+
+
+def raw_twins() -> StudyResult:
+    """Every view comes for presentation and for processing, as many devices send them."""
+    uid = phantoms.uid("raw twins")
+    views = phantoms.screening_study(study_instance_uid=uid)
+    raw = phantoms.screening_study(study_instance_uid=uid, photometric="MONOCHROME1")
+    return study(*(analysed(ds, score=0.1) for ds in views), *(triaged(ds) for ds in raw))
+
+
 def unknown_side() -> StudyResult:
     """A view of which nobody says what it shows."""
     ds = phantoms.mammogram(ImageLaterality=None, ViewPosition=None, ViewCodeSequence=None)
@@ -192,15 +226,17 @@ def with_prevalence() -> StudyResult:
 
 
 def second_revision() -> StudyResult:
-    """Both reports replace those of the revision before."""
+    """Every report replaces that of the revision before."""
     predecessors = tuple(
         Predecessor(
             kind=kind,
-            sop_class_uid="1.2.840.10008.5.1.4.1.1.88.33",
+            sop_class_uid=(
+                MammographyCADSRStorage if kind is ResultKind.CAD_REPORT else ComprehensiveSRStorage
+            ),
             sop_instance_uid=phantoms.uid("before", kind),
             series_instance_uid=phantoms.uid("series before", kind),
         )
-        for kind in (ResultKind.SCORE_REPORT, ResultKind.MEASUREMENT_REPORT)
+        for kind in REPORT_KINDS
     )
     return replace(positive(), revision=2, predecessors=predecessors)
 
@@ -232,6 +268,9 @@ STUDIES: dict[str, Callable[[], StudyResult]] = {
         films,
         all_triaged,
         partly_triaged,
+        one_breast,
+        eight_views,
+        raw_twins,
         unknown_side,
         with_prevalence,
         second_revision,

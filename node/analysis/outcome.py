@@ -10,14 +10,12 @@ from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
 from model.views import Laterality
-from node.result_kinds import ResultKind
+from node.result_kinds import REPORT_KINDS, ResultKind
 from node.results import Predecessor, ResultObject, StudyResult
 from node.settings import DestinationSettings
 from node.store import Store
 from node.study_log.tables import Delivery, DeliveryObject, DeliveryState, Result, Revision
 from node.work_queue import AnalysisWork
-
-_REPORT_KINDS = (ResultKind.SCORE_REPORT, ResultKind.MEASUREMENT_REPORT)
 
 
 def predecessors_of(session: Session, revision: Revision) -> tuple[Predecessor, ...]:
@@ -31,7 +29,7 @@ def predecessors_of(session: Session, revision: Revision) -> tuple[Predecessor, 
         .where(
             Revision.study_id == revision.study_id,
             Revision.number < revision.number,
-            Result.kind.in_(_REPORT_KINDS),
+            Result.kind.in_(REPORT_KINDS),
         )
         .order_by(Revision.number.desc(), Result.id)
     )

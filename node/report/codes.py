@@ -53,6 +53,10 @@ PIXEL_DATA_COLUMNS = _dcm("110911", "Pixel Data Columns")
 HORIZONTAL_PIXEL_SPACING = _dcm("111026", "Horizontal Pixel Spacing")
 VERTICAL_PIXEL_SPACING = _dcm("111066", "Vertical Pixel Spacing")
 
+CONTENT_DATE = _dcm("111018", "Content Date")
+CONTENT_TIME = _dcm("111019", "Content Time")
+IMAGE_VIEW_MODIFIER = _dcm("111032", "Image View Modifier")
+
 # TID 1410 and 1501, measurement groups; TID 4019, the algorithm
 SOURCE_OF_MEASUREMENT = _dcm("121112", "Source of Measurement")  # CID 7551
 IMPRESSION = _dcm("111023", "Differential Diagnosis/Impression")
@@ -61,6 +65,52 @@ LESION = _sct("52988006", "Lesion")
 BOUNDED_BY = _sct("75958009", "Bounded by")  # CID 219 Geometric Purpose of Region
 PROBABILITY_OF_CANCER = _dcm("111047", "Probability of cancer")
 ARTIFICIAL_INTELLIGENCE = _dcm("123110", "Artificial Intelligence")  # CID 7162
+
+# TID 4000 Mammography CAD Document Root, to TID 4003
+MAMMOGRAPHY_CAD_REPORT = _dcm("111036", "Mammography CAD Report")
+LANGUAGE = _dcm("121049", "Language of Content Item and Descendants")
+CAD_SUMMARY = _dcm("111017", "CAD Processing and Findings Summary")
+IMPRESSION_DESCRIPTION = _dcm("111033", "Impression Description")
+INDIVIDUAL_IMPRESSION = _dcm("111034", "Individual Impression/Recommendation")
+RENDERING_INTENT = _dcm("111056", "Rendering Intent")
+# CID 6034 Intended Use of CAD Output
+PRESENTATION_REQUIRED = _dcm(
+    "111150", "Presentation Required: Rendering device is expected to present"
+)
+# CID 6047 CAD Processing and Findings Summary
+ALL_SUCCEEDED_WITHOUT_FINDINGS = _dcm("111241", "All algorithms succeeded; without findings")
+ALL_SUCCEEDED_WITH_FINDINGS = _dcm("111242", "All algorithms succeeded; with findings")
+NOT_ALL_SUCCEEDED_WITHOUT_FINDINGS = _dcm(
+    "111243", "Not all algorithms succeeded; without findings"
+)
+NOT_ALL_SUCCEEDED_WITH_FINDINGS = _dcm("111244", "Not all algorithms succeeded; with findings")
+NONE_SUCCEEDED = _dcm("111245", "No algorithms succeeded; without findings")
+
+# TID 4006 Mammography CAD Single Image Finding, TID 4021 Mammography CAD Geometry
+SINGLE_IMAGE_FINDING = _dcm("111059", "Single Image Finding")
+SELECTED_REGION = _dcm("111099", "Selected region")  # CID 6014
+SELECTED_REGION_DESCRIPTION = _dcm("111058", "Selected Region Description")
+TRACKING_IDENTIFIER = _dcm("112039", "Tracking Identifier")
+CERTAINTY_OF_FINDING = _dcm("111012", "Certainty of Finding")
+CENTER = _dcm("111010", "Center")
+OUTLINE = _dcm("111041", "Outline")
+
+# TID 4015 CAD Detections Performed, TID 4017 CAD Detection Performed
+SUMMARY_OF_DETECTIONS = _dcm("111064", "Summary of Detections")
+SUMMARY_OF_ANALYSES = _dcm("111065", "Summary of Analyses")
+SUCCESSFUL_DETECTIONS = _dcm("111063", "Successful Detections")
+FAILED_DETECTIONS = _dcm("111025", "Failed Detections")
+DETECTION_PERFORMED = _dcm("111022", "Detection Performed")
+# CID 6042 Status of Results
+SUCCEEDED = _dcm("111222", "Succeeded")
+PARTIALLY_SUCCEEDED = _dcm("111223", "Partially Succeeded")
+FAILED = _dcm("111224", "Failed")
+NOT_ATTEMPTED = _dcm("111225", "Not Attempted")
+
+# TID 4019 CAD Algorithm Identification
+ALGORITHM_NAME = _dcm("111001", "Algorithm Name")
+ALGORITHM_VERSION = _dcm("111003", "Algorithm Version")
+ALGORITHM_PARAMETERS = _dcm("111002", "Algorithm Parameters")
 
 # CID 6022 Side
 BREAST_OF = {
@@ -100,6 +150,7 @@ SPATIAL_RESAMPLING = _dcm("113085", "Spatial resampling")
 # CID 82 Measurement Units
 NO_UNITS = Code("1", "UCUM", "no units")
 PERCENT = Code("%", "UCUM", "Percent")
+MICROMETER = Code("um", "UCUM", "micrometer")
 MILLIMETER = Code("mm", "UCUM", "millimeter")
 PIXELS = Code("{pixels}", "UCUM", "Pixels")
 

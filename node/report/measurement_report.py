@@ -5,7 +5,6 @@ TID 1410 with a closed POLYLINE of five points, which OHIF draws as a box; it op
 group's image, so the most suspicious image comes first.
 """
 
-import numpy as np
 from highdicom.sr import (
     ContentSequence,
     ImageRegion,
@@ -18,10 +17,10 @@ from highdicom.sr import (
 from model.explain import Region
 from model.manifest import NOT_FOR_DIAGNOSTIC_USE
 from node.report import codes, provenance
-from node.report.source_image import label_of
+from node.report.regions import outline, tracking_identifier
+from node.report.score_words import is_called
 from node.report.structured_report import (
     algorithm,
-    is_called,
     score_measurement,
     structured_report,
     text,
@@ -62,10 +61,9 @@ def write_measurement_report(result: StudyResult) -> list[ResultObject]:
         series_description=SERIES_DESCRIPTION,
         images=images,
         groups=[
-            _group(result, image, region, f"AI {number}: {label_of(image)}")
-            for number, (image, region) in enumerate(
-                ((image, region) for image in images for region in image.regions), start=1
-            )
+            _group(result, image, region, number)
+            for image in images
+            for number, region in enumerate(image.regions, start=1)
         ],
         evaluations=[text(codes.INTENDED_USE, NOT_FOR_DIAGNOSTIC_USE)],
         replaces=(ResultKind.MEASUREMENT_REPORT,),
@@ -74,7 +72,7 @@ def write_measurement_report(result: StudyResult) -> list[ResultObject]:
 
 
 def _group(
-    result: StudyResult, image: InstanceResult, region: Region, label: str
+    result: StudyResult, image: InstanceResult, region: Region, number: int
 ) -> ContentSequence:
     """TID 1410: one region of one image, with the score of that image."""
     score = image.score or 0.0
@@ -84,12 +82,12 @@ def _group(
     # No Finding Site: OHIF makes an odd second label of it, and the library says the side.
     return PlanarROIMeasurementsAndQualitativeEvaluations(
         tracking_identifier=TrackingIdentifier(
-            uid=provenance.tracking_uid(result, ResultKind.MEASUREMENT_REPORT, label),
-            identifier=label,
+            uid=provenance.region_uid(result, image, number),
+            identifier=tracking_identifier(image, number),
         ),
         referenced_region=ImageRegion(
             "POLYLINE",
-            _outline(region),
+            outline(region),
             SourceImageForRegion(str(image.source.SOPClassUID), image.sop_instance_uid),
         ),
         finding_type=codes.LESION,
@@ -97,22 +95,4 @@ def _group(
         geometric_purpose=codes.BOUNDED_BY,
         measurements=[score_measurement(result, score)],
         qualitative_evaluations=impressions,
-    )
-
-
-def _outline(region: Region) -> np.ndarray[tuple[int, int], np.dtype[np.float64]]:
-    """Corners of the region, clockwise and closed.
-
-    Shape (5, 2), each row (column, row) from the corner of the first pixel, as SCOORD counts
-    (PS3.3 C.18.6.1.2): the half-open box in whole pixels is the outline as it stands.
-    """
-    return np.array(
-        [
-            [region.left, region.top],
-            [region.right, region.top],
-            [region.right, region.bottom],
-            [region.left, region.bottom],
-            [region.left, region.top],
-        ],
-        dtype=np.float64,
     )

@@ -9,8 +9,8 @@ from PIL import Image, ImageDraw, ImageFont
 from node import __version__
 from node.report import provenance
 from node.report.overlay_colours import blend
+from node.report.score_words import score_words
 from node.report.source_image import label_of
-from node.report.structured_report import is_called
 from node.results import InstanceResult, StudyResult
 
 Colour = tuple[int, int, int]
@@ -73,24 +73,17 @@ def draw_panel(result: StudyResult, instance: InstanceResult, score: float) -> I
 
 def _score(draw: ImageDraw.ImageDraw, result: StudyResult, score: float, y: int) -> int:
     """Name, number, call and place on the scale; returns the next free row."""
-    threshold = result.manifest.operating_point.threshold
-    called = is_called(result, score)
-    if result.prevalence is None:
-        name, number, point = "AI malignancy score", f"{score:.2f}", f"{threshold:.2f}"
-    else:
-        carry = result.manifest.calibration.at_prevalence
-        name = "Probability of cancer (AI)"
-        number = f"{100 * carry(score, result.prevalence):.1f} %"
-        point = f"{100 * carry(threshold, result.prevalence):.1f} %"
-    y = _write(draw, y, name, 22, _SOFT)
-    y = _write(draw, y + 2, number, 84, _AMBER if called else _BRIGHT)
-    y = _gauge(draw, y + 18, score, threshold, _AMBER if called else _BRIGHT)
-    if called:
+    words = score_words(result, score)
+    colour = _AMBER if words.is_called else _BRIGHT
+    y = _write(draw, y, words.name, 22, _SOFT)
+    y = _write(draw, y + 2, words.value, 84, colour)
+    y = _gauge(draw, y + 18, score, result.manifest.operating_point.threshold, colour)
+    if words.is_called:
         y = _write(draw, y + 18, "suspicious", 28, _AMBER)
         y = _write(draw, y + 4, "at or above", 20, _SOFT)
-        return _write(draw, y, f"operating point {point}", 20, _SOFT)
+        return _write(draw, y, f"operating point {words.operating_point}", 20, _SOFT)
     y = _write(draw, y + 18, "below", 28, _BRIGHT)
-    return _write(draw, y + 4, f"operating point {point}", 20, _SOFT)
+    return _write(draw, y + 4, f"operating point {words.operating_point}", 20, _SOFT)
 
 
 def _gauge(

@@ -127,6 +127,25 @@ def tracking_uid(result: StudyResult, kind: ResultKind, identifier: str) -> str:
     return derive_uid("tracking", *_analysis(result), kind, inputs, identifier)
 
 
+def region_uid(result: StudyResult, image: InstanceResult, number: int) -> str:
+    """Derive the Tracking Unique Identifier (112040, DCM) of one region of one view.
+
+    Parameters
+    ----------
+    result
+        The analysis.
+    image, number
+        The view, and the place of the region among the view's, from 1.
+
+    Returns
+    -------
+    uid
+        The same in all kinds of object and in later revisions, as long as view and weights are. No
+        two regions share one: OHIF merges measurement groups that do.
+    """
+    return derive_uid("region", *_analysis(result), _identities((image,)), number)
+
+
 def device_uid(result: StudyResult) -> str:
     """Derive the Device Observer UID (121012, DCM): one for each version of software and weights.
 

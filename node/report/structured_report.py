@@ -1,7 +1,6 @@
 """What both measurement reports share: TID 1500 around their measurement groups.
 
-highdicom builds the template rows. The rest of the document is put together here: highdicom's
-document classes ask for attributes that film instances lack, and they stamp the current time.
+highdicom builds the template rows; ``document`` is what is around them.
 
 References
 ----------
@@ -34,8 +33,10 @@ from pydicom.sr.codedict import codes as dicom_codes
 from pydicom.sr.coding import Code
 from pydicom.uid import ComprehensiveSRStorage
 
-from node.report import codes, envelope, provenance
+from node.report import codes, provenance
+from node.report.document import add_content, begin_document
 from node.report.image_library import container_of, image_library
+from node.report.score_words import is_called
 from node.report.source_image import is_image, reference_to
 from node.results import InstanceResult, ResultKind, StudyResult
 
@@ -79,36 +80,18 @@ def structured_report(
     dataset
         Complete, Explicit VR Little Endian, with file meta information.
     """
-    ds = envelope.begin(
+    pictures = tuple(image for image in images if is_image(image))
+    ds = begin_document(
         result,
         kind=kind,
         sop_class_uid=ComprehensiveSRStorage,
-        modality="SR",
         series_number=series_number,
         series_description=series_description,
-        instance_number=1,
-        index=0,
-        inputs=result.instances,
+        images=pictures,
+        replaces=replaces,
         own_text=own_text,
     )
     ds.CodingSchemeIdentificationSequence = ItemSequence([provenance.private_scheme()])
-    # Type 2 and empty: nobody told us of a performed procedure step (PS3.3 C.17.1, C.17.2).
-    ds.ReferencedPerformedProcedureStepSequence = ItemSequence()
-    ds.PerformedProcedureCodeSequence = ItemSequence()
-    ds.CompletionFlag = "COMPLETE"
-    ds.VerificationFlag = "UNVERIFIED"
-    ds.PreliminaryFlag = "PRELIMINARY"
-    pictures = tuple(image for image in images if is_image(image))
-    evidence = references(
-        result.study_instance_uid,
-        [(str(i.source.SeriesInstanceUID), *reference_to(i)) for i in pictures],
-    )
-    if evidence:
-        ds.CurrentRequestedProcedureEvidenceSequence = evidence
-    predecessors = predecessors_sequence(result, *replaces)
-    if predecessors:
-        ds.PredecessorDocumentsSequence = predecessors
-
     root = ContainerContentItem(title, template_id="1500")
     root.ContentSequence = ContentSequence()
     root.ContentSequence.extend(LanguageOfContentItemAndDescendants(_ENGLISH))
@@ -131,9 +114,7 @@ def structured_report(
         container = container_of(codes.QUALITATIVE_EVALUATIONS)
         container.ContentSequence.extend(evaluations)
         root.ContentSequence.append(container)
-    _separate(root)
-    for element in root:
-        ds[element.tag] = element
+    add_content(ds, root)
     return ds
 
 
@@ -151,19 +132,29 @@ def algorithm(result: StudyResult) -> AlgorithmIdentification:
         Algorithm name, version and family; one parameter each for the weights' SHA-256, the
         threshold, the input size and the Grad-CAM layer. No manufacturer: PixelMed warns of it.
     """
-    manifest = result.manifest
-    height, width = manifest.input_size_px
     return AlgorithmIdentification(
-        name=f"{manifest.name} ({manifest.network})",
-        version=manifest.version,
-        parameters=[
-            f"weights_sha256={manifest.sha256}",
-            f"operating_point_threshold={manifest.operating_point.threshold:.4f}",
-            f"input_size_px={height}x{width}",
-            f"grad_cam_layer={manifest.grad_cam_layer}",
-        ],
+        name=algorithm_name(result),
+        version=result.manifest.version,
+        parameters=algorithm_parameters(result),
         family=codes.ARTIFICIAL_INTELLIGENCE,
     )
+
+
+def algorithm_name(result: StudyResult) -> str:
+    """Algorithm Name (111001, DCM): the weights and the network that they are for."""
+    return f"{result.manifest.name} ({result.manifest.network})"
+
+
+def algorithm_parameters(result: StudyResult) -> list[str]:
+    """Algorithm Parameters (111002, DCM), one text each."""
+    manifest = result.manifest
+    height, width = manifest.input_size_px
+    return [
+        f"weights_sha256={manifest.sha256}",
+        f"operating_point_threshold={manifest.operating_point.threshold:.4f}",
+        f"input_size_px={height}x{width}",
+        f"grad_cam_layer={manifest.grad_cam_layer}",
+    ]
 
 
 def score_measurement(result: StudyResult, score: float) -> Measurement:
@@ -195,11 +186,6 @@ def call(result: StudyResult, score: float) -> QualitativeEvaluation:
     )
 
 
-def is_called(result: StudyResult, score: float) -> bool:
-    """Whether a score in [0, 1] is at or above the operating point."""
-    return score >= result.manifest.operating_point.threshold
-
-
 def source_image(instance: InstanceResult) -> SourceImageForMeasurementGroup:
     """Name an image as the source of a measurement (121112, DCM)."""
     return SourceImageForMeasurementGroup(*reference_to(instance))
@@ -217,73 +203,6 @@ def inferred_from(instance: InstanceResult) -> ImageContentItem:
 def text(name: Code, value: str) -> TextContentItem:
     """Make a TEXT item that its container contains."""
     return TextContentItem(name, value, _CONTAINS)
-
-
-def predecessors_sequence(result: StudyResult, *kinds: ResultKind) -> ItemSequence:
-    """List the reports that a report replaces.
-
-    Parameters
-    ----------
-    result
-        The analysis, with the reports of the revision before.
-    kinds
-        Which kinds are replaced.
-
-    Returns
-    -------
-    sequence
-        Items of Predecessor Documents Sequence (0040,A360), PS3.3 C.17.2; empty for revision 1.
-    """
-    return references(
-        result.study_instance_uid,
-        [
-            (p.series_instance_uid, p.sop_class_uid, p.sop_instance_uid)
-            for kind in kinds
-            for p in provenance.predecessors(result, kind)
-        ],
-    )
-
-
-def references(study_instance_uid: str, instances: list[tuple[str, str, str]]) -> ItemSequence:
-    """Nest references to instances of one study as PS3.3 Table C.17-3 asks.
-
-    Parameters
-    ----------
-    study_instance_uid
-        The study that all are in.
-    instances
-        (Series Instance UID, SOP Class UID, SOP Instance UID) of each.
-
-    Returns
-    -------
-    sequence
-        One item with a Referenced Series Sequence; or none if there are no instances.
-    """
-    by_series: dict[str, list[Dataset]] = {}
-    for series_uid, sop_class_uid, instance_uid in instances:
-        item = Dataset()
-        item.ReferencedSOPClassUID = sop_class_uid
-        item.ReferencedSOPInstanceUID = instance_uid
-        by_series.setdefault(series_uid, []).append(item)
-    if not by_series:
-        return ItemSequence()
-    study = Dataset()
-    study.ReferencedSeriesSequence = ItemSequence()
-    for series_uid, items in by_series.items():
-        series = Dataset()
-        series.ReferencedSOPSequence = ItemSequence(items)
-        series.SeriesInstanceUID = series_uid
-        study.ReferencedSeriesSequence.append(series)
-    study.StudyInstanceUID = study_instance_uid
-    return ItemSequence([study])
-
-
-def _separate(item: Dataset) -> None:
-    """Set Continuity of Content throughout: as CONTINUOUS, a reader shows values without names."""
-    if item.ValueType == "CONTAINER":
-        item.ContinuityOfContent = "SEPARATE"
-    for child in item.get("ContentSequence", ()):
-        _separate(child)
 
 
 def _observation_context(result: StudyResult) -> ObservationContext:

@@ -23,17 +23,3 @@ def test_a_score_is_carried_over_to_the_prevalence_of_the_site() -> None:
     assert measurement.name.meaning == "Probability of cancer"
     assert measurement.value == pytest.approx(2.87, abs=0.005)
     assert measurement.unit.value == "%"
-
-
-@pytest.mark.parametrize(("score", "is_called"), [(0.39999, False), (0.4, True), (1.0, True)])
-def test_a_score_is_called_at_or_above_the_operating_point(score: float, is_called: bool) -> None:
-    assert structured_report.is_called(study_results.normal(), score) is is_called
-
-
-def test_references_are_grouped_by_series() -> None:
-    items = structured_report.references("1.2", [("1.3", "1.4", "1.5"), ("1.3", "1.4", "1.6")])
-
-    series = items[0].ReferencedSeriesSequence
-    assert len(items) == len(series) == 1
-    found = [item.ReferencedSOPInstanceUID for item in series[0].ReferencedSOPSequence]
-    assert found == ["1.5", "1.6"]

@@ -16,6 +16,7 @@ import phantoms
 import study_results
 import validators
 from node.report.write import WRITERS, write_results
+from node.result_kinds import REPORT_KINDS
 from node.results import ResultKind, StudyResult
 
 ALL = tuple(ResultKind)
@@ -108,9 +109,7 @@ def test_every_object_is_valid_dicom(made: Callable[[], StudyResult], tmp_path: 
 def test_every_report_is_read_by_another_toolkit(
     made: Callable[[], StudyResult], tmp_path: Path
 ) -> None:
-    reports = [ResultKind.SCORE_REPORT, ResultKind.MEASUREMENT_REPORT]
-
-    for path in files(made(), reports, tmp_path):
+    for path in files(made(), REPORT_KINDS, tmp_path):
         text = validators.dsrdump_text(path)
 
         assert "Completion Flag     : COMPLETE" in text
@@ -122,6 +121,12 @@ def test_every_report_is_read_by_another_toolkit(
     [
         ("partly_triaged", ResultKind.SCORE_REPORT),
         ("positive", ResultKind.MEASUREMENT_REPORT),
+        ("partly_triaged", ResultKind.CAD_REPORT),
+        *(
+            pytest.param(study, ResultKind.CAD_REPORT, marks=pytest.mark.slow)
+            for study in study_results.STUDIES
+            if study != "partly_triaged"
+        ),
         pytest.param("all_triaged", ResultKind.SCORE_REPORT, marks=pytest.mark.slow),
         pytest.param("films", ResultKind.SCORE_REPORT, marks=pytest.mark.slow),
         pytest.param("films", ResultKind.MEASUREMENT_REPORT, marks=pytest.mark.slow),

@@ -1,0 +1,75 @@
+"""A score in words: its name, its number and its call, the same in every kind that is read."""
+
+from dataclasses import dataclass
+
+from node.results import StudyResult
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScoreWords:
+    """How a score is said.
+
+    Attributes
+    ----------
+    name
+        "AI malignancy score"; or "Probability of cancer (AI)" where the site's prevalence is set.
+    value, operating_point
+        On the scale that the name asks for: two decimals, or percent.
+    percent
+        The same value from 0 to 100, for what is stated in percent.
+    is_called
+        Whether the score is at or above the operating point.
+    """
+
+    name: str
+    value: str
+    operating_point: str
+    percent: float
+    is_called: bool
+
+    @property
+    def sentence(self) -> str:
+        """All of it on one line, without a full stop."""
+        place = "at or above" if self.is_called else "below"
+        return f"{self.name} {self.value}, {place} operating point {self.operating_point}"
+
+
+def score_words(result: StudyResult, score: float) -> ScoreWords:
+    """Say a score.
+
+    Parameters
+    ----------
+    result
+        The analysis; its `prevalence` decides the name.
+    score
+        AI malignancy score in [0, 1], of a view, a breast or the study.
+
+    Returns
+    -------
+    words
+        Never that a breast is benign.
+    """
+    threshold = result.manifest.operating_point.threshold
+    called = is_called(result, score)
+    if result.prevalence is None:
+        return ScoreWords(
+            name="AI malignancy score",
+            value=f"{score:.2f}",
+            operating_point=f"{threshold:.2f}",
+            percent=100 * score,
+            is_called=called,
+        )
+    carry = result.manifest.calibration.at_prevalence
+    percent = 100 * carry(score, result.prevalence)
+    return ScoreWords(
+        name="Probability of cancer (AI)",
+        value=f"{percent:.1f} %",
+        operating_point=f"{100 * carry(threshold, result.prevalence):.1f} %",
+        percent=percent,
+        is_called=called,
+    )
+
+
+def is_called(result: StudyResult, score: float) -> bool:
+    """Whether a score in [0, 1] is at or above the operating point."""
+    return score >= result.manifest.operating_point.threshold
