@@ -11,15 +11,12 @@ import numpy.typing as npt
 import tensorflow as tf
 
 from model.explain import HeatMap, grad_cam
-from model.manifest import Manifest, RollUp, read_manifest
+from model.manifest import SHIPPED_WEIGHTS, Manifest, RollUp, read_manifest
 from model.network import CLASSES, load, split_at_features
 from model.preprocess import PREPROCESS_VERSION, NetworkInput
 from model.views import Laterality
 
 Float32Array = npt.NDArray[np.float32]
-
-SHIPPED_WEIGHTS = Path(__file__).with_name("weights")
-"""The folder of the weights that come with the software."""
 
 _BATCH = 4
 _CANCER = CLASSES.index("cancer")

@@ -75,28 +75,20 @@ class Calibration(_Fact):
     prevalence: float = Field(gt=0.0, lt=1.0)
     """Share of cancers among the images that the calibration was fitted on."""
 
-    def score(self, malignancy: float, *, prevalence: float | None = None) -> float:
+    def score(self, malignancy: float) -> float:
         """Turn the network's output into an AI malignancy score.
 
         Parameters
         ----------
         malignancy
             The softmax unit for cancer, in [0, 1].
-        prevalence
-            The site's own share of cancers, in (0, 1), where it is known: the score is then an
-            estimate of the probability of cancer there. Without it the score holds at the
-            prevalence of the calibration.
 
         Returns
         -------
         score
-            In (0, 1), and rising with `malignancy` whatever the prevalence.
+            In (0, 1), and rising with `malignancy`; it holds at the prevalence of the calibration.
         """
-        inside = min(max(malignancy, _SMALLEST), 1.0 - _SMALLEST)
-        log_odds = self.slope * _logit(inside) + self.offset
-        if prevalence is not None:
-            log_odds += _logit(prevalence) - _logit(self.prevalence)
-        return 1.0 / (1.0 + math.exp(-log_odds))
+        return _sigmoid(self.slope * _logit(malignancy) + self.offset)
 
     def at_prevalence(self, score: float, prevalence: float) -> float:
         """Carry a score (or a threshold) from the calibration's prevalence to another.
@@ -104,18 +96,16 @@ class Calibration(_Fact):
         Parameters
         ----------
         score
-            In (0, 1), at the calibration's prevalence.
+            In [0, 1], at the calibration's prevalence.
         prevalence
-            The other one, in (0, 1).
+            The other one, in (0, 1): the site's own share of cancers.
 
         Returns
         -------
         score
-            In (0, 1), at the other prevalence.
+            In (0, 1), at the other prevalence: an estimate of the probability of cancer there.
         """
-        inside = min(max(score, _SMALLEST), 1.0 - _SMALLEST)
-        log_odds = _logit(inside) + _logit(prevalence) - _logit(self.prevalence)
-        return 1.0 / (1.0 + math.exp(-log_odds))
+        return _sigmoid(_logit(score) + _logit(prevalence) - _logit(self.prevalence))
 
 
 class OperatingPoint(_Fact):
@@ -329,5 +319,11 @@ def _check_digest(path: Path, expected: str) -> None:
 
 
 def _logit(probability: float) -> float:
-    """Log odds."""
-    return math.log(probability / (1.0 - probability))
+    """Log odds; those of 0 and 1 are held where float32 ends."""
+    inside = min(max(probability, _SMALLEST), 1.0 - _SMALLEST)
+    return math.log(inside / (1.0 - inside))
+
+
+def _sigmoid(log_odds: float) -> float:
+    """Undo `_logit`."""
+    return 1.0 / (1.0 + math.exp(-log_odds))

@@ -121,73 +121,6 @@ class Geometry:
             self.crop.right - across if self.is_mirrored else self.crop.left + across,
         )
 
-    def box_to_input(self, box: Box) -> Box:
-        """Map a box of the original image to the network's input.
-
-        Parameters
-        ----------
-        box
-            On the original grid.
-
-        Returns
-        -------
-        box
-            On the input grid, `left` before `right` again where the image was mirrored.
-        """
-        return _box_between(self.to_input(box.top, box.left), self.to_input(box.bottom, box.right))
-
-    def box_to_original(self, box: Box) -> Box:
-        """Map a box of the network's input to the original image; undoes `box_to_input`.
-
-        Parameters
-        ----------
-        box
-            On the input grid.
-
-        Returns
-        -------
-        box
-            On the original grid, clipped to the image.
-        """
-        whole = _box_between(
-            self.to_original(box.top, box.left), self.to_original(box.bottom, box.right)
-        )
-        return Box(
-            top=max(whole.top, 0.0),
-            left=max(whole.left, 0.0),
-            bottom=min(whole.bottom, float(self.original_rows)),
-            right=min(whole.right, float(self.original_columns)),
-        )
-
-    def array_to_original(self, values: Float32Array) -> Float32Array:
-        """Lay an array on the input grid (a heat map) over the original image.
-
-        Parameters
-        ----------
-        values
-            Shape (height, width) of the input, any range.
-
-        Returns
-        -------
-        values
-            Shape (original rows, original columns), the same range, linear between pixels and
-            0 outside the crop.
-        """
-        top, left = round(self.content.top), round(self.content.left)
-        bottom, right = round(self.content.bottom), round(self.content.right)
-        content = values[top:bottom, left:right]
-        if self.is_mirrored:
-            content = content[:, ::-1]
-        rows, columns = round(self.crop.height), round(self.crop.width)
-        whole = np.zeros((self.original_rows, self.original_columns), np.float32)
-        row, column = round(self.crop.top), round(self.crop.left)
-        whole[row : row + rows, column : column + columns] = cv2.resize(
-            np.ascontiguousarray(content, np.float32),
-            (columns, rows),
-            interpolation=cv2.INTER_LINEAR,
-        )
-        return whole
-
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class NetworkInput:
@@ -273,16 +206,6 @@ def to_network_input(display: Float32Array, size_px: tuple[int, int]) -> Network
             input_rows=height,
             input_columns=width,
         ),
-    )
-
-
-def _box_between(one: tuple[float, float], other: tuple[float, float]) -> Box:
-    """Sort two opposite corners into a box."""
-    return Box(
-        top=min(one[0], other[0]),
-        left=min(one[1], other[1]),
-        bottom=max(one[0], other[0]),
-        right=max(one[1], other[1]),
     )
 
 

@@ -142,12 +142,12 @@ def test_another_prevalence_shifts_the_odds_and_keeps_the_order() -> None:
     calibration = Calibration(slope=1.0, offset=0.0, prevalence=0.5)
 
     # Even odds at a prevalence of one half are the prevalence itself at any other.
-    assert calibration.score(0.5, prevalence=0.01) == pytest.approx(0.01)
     assert calibration.at_prevalence(0.5, 0.01) == pytest.approx(0.01)
-    assert calibration.score(0.8, prevalence=0.01) == pytest.approx(
-        calibration.at_prevalence(calibration.score(0.8), 0.01)
-    )
-    assert calibration.score(0.8, prevalence=0.5) == pytest.approx(calibration.score(0.8))
+    assert calibration.at_prevalence(0.8, 0.5) == pytest.approx(0.8)
+    # Odds 4 times 1/99 of the prevalence: 4/99, a probability of 4/103.
+    assert calibration.at_prevalence(0.8, 0.01) == pytest.approx(4 / 103)
+    carried = [calibration.at_prevalence(score, 0.01) for score in (0.0, 0.2, 0.8, 1.0)]
+    assert 0.0 < carried[0] < carried[1] < carried[2] < carried[3] < 1.0
 
 
 def test_scores_roll_up_by_their_rule() -> None:

@@ -6,7 +6,7 @@ import numpy.typing as npt
 import pytest
 
 from model.errors import PixelDataError
-from model.preprocess import Box, to_network_input
+from model.preprocess import to_network_input
 
 Float32Array = npt.NDArray[np.float32]
 SIZE_PX = (448, 336)
@@ -125,47 +125,24 @@ def test_points_map_to_the_input_and_back(side: str, shape: tuple[int, int]) -> 
 
 
 @pytest.mark.parametrize("side", ["left", "right"])
-def test_a_mark_on_the_image_is_found_where_its_box_maps_to(side: str) -> None:
+def test_a_mark_on_the_image_is_found_where_its_corners_map_to(side: str) -> None:
     display = breast(side=side)
     columns = slice(60, 100) if side == "left" else slice(540, 580)
     display[380:420, columns] = 1.0
-    box = Box(top=380, left=columns.start, bottom=420, right=columns.stop)
 
     result = to_network_input(display, SIZE_PX)
 
-    mapped = result.geometry.box_to_input(box)
-    bright = np.argwhere(result.pixels[..., 0] > 250)
-    assert mapped.left < mapped.right
-    # Half open, and one pixel of interpolation.
-    assert bright.min(axis=0) == pytest.approx([mapped.top, mapped.left], abs=1.5)
-    assert bright.max(axis=0) + 1 == pytest.approx([mapped.bottom, mapped.right], abs=1.5)
-    back = result.geometry.box_to_original(mapped)
-    assert (back.top, back.left, back.bottom, back.right) == pytest.approx(
-        (box.top, box.left, box.bottom, box.right)
+    # The chest wall comes to the left: what was on the right of a right breast is left.
+    corners = sorted(
+        [result.geometry.to_input(380, columns.start), result.geometry.to_input(420, columns.stop)],
+        key=lambda corner: corner[1],
     )
-
-
-@pytest.mark.parametrize("side", ["left", "right"])
-def test_an_array_on_the_input_grid_comes_back_in_its_place(side: str) -> None:
-    display = breast(side=side)
-    result = to_network_input(display, SIZE_PX)
-    row, column = result.geometry.to_input(400.0, 80.0 if side == "left" else 560.0)
-    heat = np.zeros(SIZE_PX, np.float32)
-    heat[int(row) - 4 : int(row) + 5, int(column) - 4 : int(column) + 5] = 1.0
-
-    whole = result.geometry.array_to_original(heat)
-
-    assert whole.shape == display.shape
-    centre = np.argwhere(whole > 0.5).mean(axis=0) + 0.5
-    assert centre == pytest.approx([400.0, 80.0 if side == "left" else 560.0], abs=2.0)
-
-
-def test_a_box_is_clipped_to_the_original_image() -> None:
-    geometry = to_network_input(breast(), SIZE_PX).geometry
-
-    box = geometry.box_to_original(Box(top=-500, left=-500, bottom=999, right=999))
-
-    assert (box.top, box.left, box.bottom, box.right) == (0.0, 0.0, 800.0, 640.0)
+    (_, left), (_, right) = corners
+    top, bottom = sorted(row for row, _ in corners)
+    bright = np.argwhere(result.pixels[..., 0] > 250)
+    # Half open, and one pixel of interpolation.
+    assert bright.min(axis=0) == pytest.approx([top, left], abs=1.5)
+    assert bright.max(axis=0) + 1 == pytest.approx([bottom, right], abs=1.5)
 
 
 @pytest.mark.parametrize(
@@ -212,8 +189,9 @@ def test_the_display_array_is_not_changed() -> None:
 def test_a_whole_detector_image_takes_less_than_a_second() -> None:
     display = breast(4000, 3000)
 
-    begun_s = time.perf_counter()
+    # Time of the processor, not of the clock: a busy machine is no slow function.
+    begun_s = time.process_time()
     to_network_input(display, SIZE_PX)
 
-    # 50 ms on an idle core; the rest is for a busy machine.
-    assert time.perf_counter() - begun_s < 1.0
+    # 50 ms on an idle core.
+    assert time.process_time() - begun_s < 1.0
