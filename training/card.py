@@ -3,15 +3,15 @@
 from model.manifest import Interval, Manifest, SplitFigures
 
 
-def model_card(manifest: Manifest, *, calibration_note: str) -> str:
+def model_card(manifest: Manifest, *, note: str) -> str:
     """Write the model card from the manifest, so that the two cannot differ.
 
     Parameters
     ----------
     manifest
         With its figures.
-    calibration_note
-        One sentence on how float16 storage changed the scores.
+    note
+        What is known of these weights and not in the manifest, in whole sentences.
 
     Returns
     -------
@@ -75,7 +75,7 @@ and contrast alone would reach. The test split has {test.cancer_images} images w
 
 The AI malignancy score is Platt scaling of the softmax, fitted on validation at a prevalence of
 {calibration.prevalence:.3f} by image. It is an estimate of a probability only where the site's own
-prevalence has been set. {calibration_note}
+prevalence has been set. {note}
 
 Views to breast: {manifest.roll_up.views_to_breast}; breasts to study:
 {manifest.roll_up.breasts_to_study}. A breast is called at or above

@@ -6,6 +6,7 @@ Validation chooses calibration, roll-up and operating point; then, once, the tes
 import json
 import logging
 from collections.abc import Callable, Sequence
+from itertools import compress
 from pathlib import Path
 
 import numpy as np
@@ -64,6 +65,8 @@ class Evaluation(BaseModel):
     operating_point: OperatingPoint
     region_rule: RegionRule
     figures: Figures
+    images_without_breast: int
+    """Images of validation and test in which no breast was found; in no figure."""
     mixed_breasts: int
     """Breasts of validation and test whose images have different labels: a check on `breasts`."""
 
@@ -104,6 +107,13 @@ def evaluate(data_set: DataSet, settings: TrainingSettings) -> Evaluation:
         )
         for split in Split
     }
+    without_breast = 0
+    for split in _HELD_OUT:
+        # As in a node: an image in which no breast is found is not scored.
+        has_breast = crops[split].any(axis=(1, 2))
+        without_breast += int((~has_breast).sum())
+        crops[split] = crops[split][has_breast]
+        images[split] = tuple(compress(images[split], has_breast))
     breasts = {split: breasts_of(data_set, images[split]) for split in _HELD_OUT}
 
     validation = images[Split.VALIDATION]
@@ -151,6 +161,7 @@ def evaluate(data_set: DataSet, settings: TrainingSettings) -> Evaluation:
             regions_at_most=2,
         ),
         figures=Figures(validation=figures[Split.VALIDATION], test=figures[Split.TEST]),
+        images_without_breast=without_breast,
         mixed_breasts=sum(_count_mixed(images[split], breasts[split]) for split in _HELD_OUT),
     )
     file.write_text(evaluation.model_dump_json(indent=2) + "\n", encoding="utf-8")

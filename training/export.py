@@ -110,9 +110,11 @@ def export(data_set: DataSet, settings: TrainingSettings, folder: Path) -> Manif
             raise ExportError(f"expected float16 to move no score by 0.01; found {change:.4f}")
         note = (
             f"Kernels are stored as float16, which moves no score of {_CHECKED_IMAGES} validation "
-            f"images by more than {max(change, 0.0001):.4f}."
+            f"images by more than {max(change, 0.0001):.4f}. No breast was found in "
+            f"{evaluation.images_without_breast} image(s) of validation and test: they are in no "
+            "figure, as a node would not score them."
         )
-        card = model_card(manifest, calibration_note=note)
+        card = model_card(manifest, note=note)
         (made / "MODEL_CARD.md").write_text(card, encoding="utf-8")
         (made / "LICENSE").write_text(licence_text(manifest), encoding="utf-8")
         _swap(made, folder, Path(scratch) / "before")

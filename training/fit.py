@@ -1,13 +1,14 @@
-"""The training run: ImageNet start, frozen stem, checkpoints each epoch, resumable.
+"""The training run: ImageNet start, stages, checkpoints each epoch, resumable.
 
-The validation split chooses between the epochs and the average of the last few; the test split is
-not read here at all.
+The validation split chooses between the epochs and the average of the last few of each stage; the
+test split is not read here at all.
 """
 
 import json
 import logging
+import shutil
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import keras
@@ -18,7 +19,7 @@ from sklearn.metrics import roc_auc_score
 from model.network import build
 from training.datasets import DataSet, LabelledImage
 from training.input_pipeline import InferenceBatches, TrainingBatches, prepared_crops
-from training.settings import TrainingSettings
+from training.settings import Stage, TrainingSettings
 from training.splits import Split, by_split
 
 logger = logging.getLogger(__name__)
@@ -63,43 +64,44 @@ def fit(data_set: DataSet, settings: TrainingSettings) -> Choice:
     cache = settings.out_folder / "crops"
     train_crops = prepared_crops(data_set, train, settings.crop_size_px, cache)
     validation_crops = prepared_crops(data_set, validation, settings.input_size_px, cache)
-    history = _History(settings.out_folder / "history.json", validation_crops, labels(validation))
-    batches = TrainingBatches(
-        train_crops,
-        labels(train),
-        size_px=settings.input_size_px,
-        batch_size=settings.batch_size,
-        negatives_per_positive=settings.negatives_per_positive,
-        seed=settings.seed,
-        augmentation=settings.augmentation,
-        first_epoch=len(history.aucs),
-    )
     logger.info(
         "Training begins",
         extra={
             "event": "training_begins",
             "train_images": len(train),
             "validation_images": len(validation),
-            "batches": len(batches),
-            "done_epochs": len(history.aucs),
         },
     )
     model = build(settings.input_size_px, dropout=settings.dropout)
-    start_from(model, settings.start_weights)
-    if not history.aucs:
-        adapt_normalisation(model, batches)
-    freeze(model, settings.frozen_prefixes)
-    _compile(model, settings, steps_in_epoch=len(batches))
-    model.fit(
-        batches,
-        epochs=settings.epochs,
-        verbose=2,
-        callbacks=[
-            keras.callbacks.BackupAndRestore(str(settings.out_folder / "backup")),
-            history,
-        ],
-    )
-    return _choose(model, history, settings)
+    candidates: dict[str, float] = {}
+    best = Choice(candidate="", validation_image_auc=-1.0, candidates={})
+    before: Path | None = None
+    for number, stage in enumerate(settings.stages):
+        folder = settings.out_folder / f"stage-{number + 1}"
+        folder.mkdir(parents=True, exist_ok=True)
+        batches = TrainingBatches(
+            train_crops,
+            labels(train),
+            size_px=settings.input_size_px,
+            batch_size=settings.batch_size,
+            negatives_per_positive=settings.negatives_per_positive,
+            seed=settings.seed + number,
+            augmentation=settings.augmentation,
+        )
+        history = _History(folder, validation_crops, labels(validation))
+        if len(history.aucs) < stage.epochs:
+            _run_stage(model, stage, settings, batches, history, before)
+        choice = _choose(model, history, stage)
+        before = folder / CHOSEN_WEIGHTS_FILE
+        candidates |= {
+            f"stage {number + 1}, {name}": value for name, value in choice.candidates.items()
+        }
+        if choice.validation_image_auc > best.validation_image_auc:
+            best = replace(choice, candidate=f"stage {number + 1}, {choice.candidate}")
+            shutil.copyfile(before, settings.out_folder / CHOSEN_WEIGHTS_FILE)
+    best = replace(best, candidates=candidates)
+    (settings.out_folder / CHOICE_FILE).write_text(json.dumps(asdict(best), indent=2))
+    return best
 
 
 def labels(images: Sequence[LabelledImage]) -> BoolArray:
@@ -175,9 +177,6 @@ def adapt_normalisation(model: keras.Model, batches: TrainingBatches) -> None:
     """
     for index in range(min(_ADAPTATION_BATCHES, len(batches))):
         model(batches[index][0], training=True)
-    for layer in model.layers:
-        if isinstance(layer, keras.layers.BatchNormalization):
-            layer.momentum = _NORMALISATION_MOMENTUM
 
 
 def freeze(model: keras.Model, prefixes: Sequence[str]) -> None:
@@ -204,27 +203,28 @@ def average_weights(model: keras.Model, files: Sequence[Path]) -> None:
     files
         At least one.
     """
-    total: list[Float64Array] = []
+    total = [np.zeros(weight.shape, np.float64) for weight in model.get_weights()]
     for file in files:
         model.load_weights(file)
-        weights = [np.asarray(weight, np.float64) for weight in model.get_weights()]
-        total = [one + other for one, other in zip(total, weights, strict=True)] or weights
+        for place, weight in enumerate(model.get_weights()):
+            total[place] += weight
     model.set_weights([weight / len(files) for weight in total])
 
 
 class _History(keras.callbacks.Callback):  # type: ignore[misc]  # keras has no types
-    """After each epoch: the weights, and the image AUC on validation."""
+    """After each epoch of a stage: the weights, and the image AUC on validation."""
 
-    def __init__(self, file: Path, crops: npt.NDArray[np.uint8], is_cancer: BoolArray) -> None:
+    def __init__(self, folder: Path, crops: npt.NDArray[np.uint8], is_cancer: BoolArray) -> None:
         super().__init__()
-        self._file = file
+        self.folder = folder
         self._crops = crops
         self._is_cancer = is_cancer
-        self.aucs: list[float] = json.loads(file.read_text()) if file.exists() else []
+        self._file = folder / "history.json"
+        self.aucs: list[float] = json.loads(self._file.read_text()) if self._file.exists() else []
 
     def weights_file(self, epoch: int) -> Path:
         """File of an epoch's weights, counted from 0."""
-        return self._file.parent / f"epoch-{epoch:02d}.weights.h5"
+        return self.folder / f"epoch-{epoch:02d}.weights.h5"
 
     def measure(self, model: keras.Model) -> float:
         """Image AUC on validation."""
@@ -248,14 +248,48 @@ class _History(keras.callbacks.Callback):  # type: ignore[misc]  # keras has no 
         )
 
 
-def _compile(model: keras.Model, settings: TrainingSettings, *, steps_in_epoch: int) -> None:
+def _run_stage(
+    model: keras.Model,
+    stage: Stage,
+    settings: TrainingSettings,
+    batches: TrainingBatches,
+    history: _History,
+    before: Path | None,
+) -> None:
+    """Train one stage, or the rest of it where an earlier run was cut short."""
+    if before is not None:
+        model.load_weights(before)
+    elif not history.aucs:
+        start_from(model, settings.start_weights)
+        adapt_normalisation(model, batches)
+    for layer in model.layers:
+        if isinstance(layer, keras.layers.BatchNormalization):
+            layer.momentum = _NORMALISATION_MOMENTUM
+    batches.go_to_epoch(len(history.aucs))
+    freeze(model, stage.frozen_prefixes)
+    _compile(model, stage, settings, steps_in_epoch=len(batches))
+    model.fit(
+        batches,
+        epochs=stage.epochs,
+        verbose=2,
+        callbacks=[
+            history,
+            # After the history: an epoch counts as done once its weights and figure are kept.
+            keras.callbacks.BackupAndRestore(str(history.folder / "backup")),
+        ],
+    )
+
+
+def _compile(
+    model: keras.Model, stage: Stage, settings: TrainingSettings, *, steps_in_epoch: int
+) -> None:
     """AdamW with warm-up and cosine; smoothed cross-entropy."""
-    warm_up_steps = round(settings.warm_up_epochs * steps_in_epoch)
+    warm_up_steps = round(stage.warm_up_epochs * steps_in_epoch)
     schedule = keras.optimizers.schedules.CosineDecay(
-        initial_learning_rate=settings.learning_rate / 100,
-        decay_steps=settings.epochs * steps_in_epoch - warm_up_steps,
+        initial_learning_rate=stage.learning_rate / 100,
+        decay_steps=stage.epochs * steps_in_epoch - warm_up_steps,
         alpha=0.01,
-        warmup_target=settings.learning_rate,
+        warmup_target=stage.learning_rate,
         warmup_steps=warm_up_steps,
     )
     model.compile(
@@ -267,18 +301,19 @@ def _compile(model: keras.Model, settings: TrainingSettings, *, steps_in_epoch: 
     )
 
 
-def _choose(model: keras.Model, history: _History, settings: TrainingSettings) -> Choice:
-    """Take the candidate with the best image AUC on validation, and write it down."""
+def _choose(model: keras.Model, history: _History, stage: Stage) -> Choice:
+    """Take the stage's candidate with the best image AUC on validation, and write it down."""
     candidates = {f"epoch {epoch + 1}": auc for epoch, auc in enumerate(history.aucs)}
     epochs = len(history.aucs)
-    last = [history.weights_file(epoch) for epoch in range(epochs)][-settings.averaged_epochs :]
+    last = [history.weights_file(epoch) for epoch in range(epochs)][-stage.averaged_epochs :]
     average = f"average of the last {len(last)} epochs"
     average_weights(model, last)
     candidates[average] = history.measure(model)
     best = max(candidates, key=lambda name: candidates[name])
     if best != average:
         model.load_weights(history.weights_file(int(best.removeprefix("epoch ")) - 1))
-    model.save_weights(settings.out_folder / CHOSEN_WEIGHTS_FILE)
-    choice = Choice(candidate=best, validation_image_auc=candidates[best], candidates=candidates)
-    (settings.out_folder / CHOICE_FILE).write_text(json.dumps(asdict(choice), indent=2))
-    return choice
+    # A model that was compiled would save its optimizer too.
+    bare = build(model.inputs[0].shape[1:3])
+    bare.set_weights(model.get_weights())
+    bare.save_weights(history.folder / CHOSEN_WEIGHTS_FILE)
+    return Choice(candidate=best, validation_image_auc=candidates[best], candidates=candidates)

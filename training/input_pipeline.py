@@ -91,7 +91,6 @@ class TrainingBatches(keras.utils.PyDataset):  # type: ignore[misc]  # keras has
         negatives_per_positive: float,
         seed: int,
         augmentation: Augmentation,
-        first_epoch: int = 0,
     ) -> None:
         super().__init__(workers=1, use_multiprocessing=False, max_queue_size=8)
         self._crops = crops
@@ -101,7 +100,7 @@ class TrainingBatches(keras.utils.PyDataset):  # type: ignore[misc]  # keras has
         self._negatives_per_positive = negatives_per_positive
         self._seed = seed
         self._augmentation = augmentation
-        self._epoch = first_epoch
+        self._epoch = 0
         self._order = self._draw_epoch()
 
     def __len__(self) -> int:
@@ -123,7 +122,17 @@ class TrainingBatches(keras.utils.PyDataset):  # type: ignore[misc]  # keras has
 
     def on_epoch_end(self) -> None:
         """Draw the next epoch's images."""
-        self._epoch += 1
+        self.go_to_epoch(self._epoch + 1)
+
+    def go_to_epoch(self, epoch: int) -> None:
+        """Draw the images of any epoch: a resumed run goes on where it was.
+
+        Parameters
+        ----------
+        epoch
+            Counted from 0.
+        """
+        self._epoch = epoch
         self._order = self._draw_epoch()
 
     def _draw_epoch(self) -> npt.NDArray[np.intp]:

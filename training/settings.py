@@ -8,6 +8,23 @@ from pydantic import BaseModel, ConfigDict, Field
 from training.augment import Augmentation
 
 
+class Stage(BaseModel):
+    """One schedule of the learning rate; starts from what the stage before it chose."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    epochs: int = Field(ge=1)
+    """Passes over all images with cancer."""
+    learning_rate: float = Field(gt=0)
+    """At the end of the warm-up; falls to a hundredth of it by a cosine."""
+    warm_up_epochs: float = Field(ge=0)
+    """Over which the learning rate rises from a hundredth of it."""
+    frozen_prefixes: tuple[str, ...]
+    """Layers whose names begin so keep their weights."""
+    averaged_epochs: int = Field(ge=1)
+    """How many of the last epochs' weights are averaged into one more candidate."""
+
+
 class TrainingSettings(BaseModel):
     """What decides the weights, beside the images."""
 
@@ -31,28 +48,20 @@ class TrainingSettings(BaseModel):
     """(height, width) of the crops kept for augmentation, of the same aspect ratio."""
     seed: int
     """For weights of the head, sampling and augmentation."""
-    epochs: int = Field(ge=1)
-    """Passes over all images with cancer."""
     batch_size: int = Field(ge=1)
     """Images in a step."""
     negatives_per_positive: float = Field(gt=0)
     """Images without cancer for one with, in an epoch."""
-    learning_rate: float = Field(gt=0)
-    """At the end of the warm-up; falls to a hundredth of it by a cosine."""
-    warm_up_epochs: float = Field(ge=0)
-    """Over which the learning rate rises from zero."""
     weight_decay: float = Field(ge=0)
     """Of AdamW."""
     label_smoothing: float = Field(ge=0, lt=0.5)
     """The labels are noisy: no image is wholly cancer or wholly not."""
     dropout: float = Field(ge=0, lt=1)
     """Before the last layer."""
-    frozen_prefixes: tuple[str, ...]
-    """Layers whose names begin so keep their ImageNet kernels."""
+    stages: tuple[Stage, ...] = Field(min_length=1)
+    """Run one after the other."""
     augmentation: Augmentation = Augmentation()
     """How far training images are bent."""
-    averaged_epochs: int = Field(ge=1)
-    """How many of the last epochs' weights are averaged into one more candidate."""
 
 
 def read_settings(path: Path, **overrides: object) -> TrainingSettings:

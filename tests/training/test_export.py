@@ -13,7 +13,7 @@ from training.evaluate import EVALUATION_FILE, Evaluation, auc, evaluate
 from training.export import ExportError, export, store_kernels_as_float16
 from training.fit import CHOSEN_WEIGHTS_FILE, labels, malignancy
 from training.input_pipeline import prepared_crops
-from training.settings import TrainingSettings
+from training.settings import Stage, TrainingSettings
 from training.splits import Split, by_split
 
 SIZE_PX = (64, 48)
@@ -53,16 +53,20 @@ def run(data_set: DataSet, tmp_path_factory: pytest.TempPathFactory) -> Training
         input_size_px=SIZE_PX,
         crop_size_px=(80, 60),
         seed=1,
-        epochs=1,
         batch_size=4,
         negatives_per_positive=1.5,
-        learning_rate=1e-3,
-        warm_up_epochs=0.5,
         weight_decay=0.004,
         label_smoothing=0.05,
         dropout=0.1,
-        frozen_prefixes=(),
-        averaged_epochs=2,
+        stages=(
+            Stage(
+                epochs=1,
+                learning_rate=1e-3,
+                warm_up_epochs=0.0,
+                frozen_prefixes=(),
+                averaged_epochs=1,
+            ),
+        ),
     )
 
 

@@ -44,6 +44,17 @@ def imagenet(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return file
 
 
+def stage(**changed: object) -> dict[str, object]:
+    values: dict[str, object] = {
+        "epochs": 1,
+        "learning_rate": 1e-3,
+        "warm_up_epochs": 0.5,
+        "frozen_prefixes": ("stem", "block1", "block2", "block3"),
+        "averaged_epochs": 2,
+    }
+    return values | changed
+
+
 def settings_of(imagenet: Path, out_folder: Path, **changed: object) -> TrainingSettings:
     values: dict[str, object] = {
         "data_folder": out_folder,
@@ -55,16 +66,12 @@ def settings_of(imagenet: Path, out_folder: Path, **changed: object) -> Training
         "input_size_px": SIZE_PX,
         "crop_size_px": (80, 60),
         "seed": 1,
-        "epochs": 1,
         "batch_size": 4,
         "negatives_per_positive": 1.5,
-        "learning_rate": 1e-3,
-        "warm_up_epochs": 0.5,
         "weight_decay": 0.004,
         "label_smoothing": 0.05,
         "dropout": 0.1,
-        "frozen_prefixes": ("rescaling", "normalization", "stem", "block1", "block2", "block3"),
-        "averaged_epochs": 2,
+        "stages": [stage()],
     }
     return TrainingSettings.model_validate(values | changed)
 
@@ -156,15 +163,20 @@ def test_a_run_leaves_the_weights_that_validation_chose_and_never_reads_the_test
     assert choice.candidate in choice.candidates
     assert choice.validation_image_auc == max(choice.candidates.values())
     assert (tmp_path / CHOSEN_WEIGHTS_FILE).exists()
-    assert json.loads((tmp_path / "history.json").read_text()) == [choice.candidates["epoch 1"]]
+    history = json.loads((tmp_path / "stage-1" / "history.json").read_text())
+    assert history == [choice.candidates["stage 1, epoch 1"]]
     assert {split_of(patient) for patient in read} == {Split.TRAIN, Split.VALIDATION}
 
-    # The same folder again, with one epoch more: the first is not run again.
-    first_epoch = (tmp_path / "epoch-00.weights.h5").read_bytes()
-    longer = fit(data_set, settings_of(imagenet, tmp_path, epochs=2))
+    # The same folder again, with a stage more: the first is not run again.
+    first_epoch = tmp_path / "stage-1" / "epoch-00.weights.h5"
+    written = first_epoch.stat().st_mtime_ns
+    longer = fit(
+        data_set, settings_of(imagenet, tmp_path, stages=[stage(), stage(frozen_prefixes=())])
+    )
 
-    assert set(longer.candidates) == {"epoch 1", "epoch 2", "average of the last 2 epochs"}
-    assert (tmp_path / "epoch-00.weights.h5").read_bytes() == first_epoch
+    assert {"stage 1, epoch 1", "stage 2, epoch 1"} < set(longer.candidates)
+    assert longer.validation_image_auc >= choice.validation_image_auc
+    assert first_epoch.stat().st_mtime_ns == written
 
 
 def test_malignancy_is_the_second_unit_of_the_softmax() -> None:

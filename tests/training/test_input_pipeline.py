@@ -100,7 +100,8 @@ def test_the_next_epoch_draws_other_images_without_cancer() -> None:
 def test_a_resumed_run_draws_what_an_unbroken_one_would_have() -> None:
     unbroken = batches_of([True] * 8 + [False] * 40)
     unbroken.on_epoch_end()
-    resumed = batches_of([True] * 8 + [False] * 40, first_epoch=1)
+    resumed = batches_of([True] * 8 + [False] * 40)
+    resumed.go_to_epoch(1)
 
     for index in range(len(unbroken)):
         for one, other in zip(unbroken[index], resumed[index], strict=True):
