@@ -15,16 +15,17 @@ from pydicom.sr.coding import Code
 from pydicom.uid import (
     UID,
     ComprehensiveSRStorage,
+    GrayscaleSoftcopyPresentationStateStorage,
     MammographyCADSRStorage,
     SecondaryCaptureImageStorage,
 )
 
 from model import decoders
 from model.views import STANDARD_VIEWS
-from node import __version__
+from node import __version__, header
 from node.delivery import send, statuses
 from node.errors import TriageReason
-from node.intake import answers, contexts, header, spool, triage
+from node.intake import answers, contexts, spool, triage
 from node.report import codes, provenance
 from node.result_kinds import PROFILES, ResultKind
 from node.settings import Settings
@@ -85,6 +86,14 @@ KINDS: Mapping[ResultKind, WrittenKind] = {
         title=None,
         content="RGB picture: the view with the Grad-CAM of the score laid over it",
         when="one for each view that was analysed",
+    ),
+    ResultKind.PRESENTATION_STATE: WrittenKind(
+        sop_class_uid=GrayscaleSoftcopyPresentationStateStorage,
+        modality="PR",
+        title=None,
+        content="graphic layer AIMARKS: a closed POLYLINE in pixels and its name for each region, "
+        "the score as text; modality and VOI transformation of the source",
+        when="one for each view with a region, unless it is in colour",
     ),
 }
 

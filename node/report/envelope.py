@@ -11,6 +11,7 @@ from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.sequence import Sequence
 from pydicom.uid import UID, ExplicitVRLittleEndian
 
+from model.views import STANDARD_VIEWS
 from node import __version__
 from node.report import provenance
 from node.results import InstanceResult, ResultKind, StudyResult
@@ -57,6 +58,7 @@ def begin(
     index: int,
     inputs: tuple[InstanceResult, ...],
     is_series_shared: bool = False,
+    part: str = "",
     own_text: str = "",
 ) -> Dataset:
     """Make the part that all result objects have in common.
@@ -76,6 +78,8 @@ def begin(
         22 characters, which is what OHIF's list shows.
     is_series_shared
         Whether objects of other revisions may join the series.
+    part
+        Where the objects of a kind share several series: which one.
     own_text
         Text of the object that neither its source nor the manifest holds: what an error said.
 
@@ -96,7 +100,7 @@ def begin(
     ds.SOPClassUID = sop_class_uid
     ds.SOPInstanceUID = provenance.sop_instance_uid(result, kind, index, *inputs)
     ds.SeriesInstanceUID = provenance.series_instance_uid(
-        result, kind, *(() if is_series_shared else inputs)
+        result, kind, *(() if is_series_shared else inputs), part=part
     )
     ds.Modality = modality
     ds.SeriesNumber = series_number
@@ -145,6 +149,30 @@ def moment_of(result: StudyResult, source: Dataset) -> datetime:
         `StudyResult.closed_at`, aware.
     """
     return result.closed_at.astimezone(_zone(str(source.get("TimezoneOffsetFromUTC", ""))))
+
+
+def view_number(result: StudyResult, instance: InstanceResult) -> int:
+    """Choose the Instance Number (0020,0013) of what is made of one view.
+
+    Parameters
+    ----------
+    result
+        The analysis.
+    instance
+        One of its instances.
+
+    Returns
+    -------
+    number
+        1 to 4 for the first of each standard view, in hanging order, so that a late view does not
+        shift the others; then as the instances come.
+    """
+    view = (instance.laterality, instance.view_position)
+    same = [i for i in result.instances if (i.laterality, i.view_position) == view]
+    standard = list(STANDARD_VIEWS)
+    if view in standard and same[0] is instance:
+        return standard.index(view) + 1
+    return len(standard) + 1 + result.instances.index(instance)
 
 
 def _copy_identity(source: Dataset, ds: Dataset) -> None:

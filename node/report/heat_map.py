@@ -12,7 +12,6 @@ from pydicom.sequence import Sequence
 from pydicom.uid import SecondaryCaptureImageStorage
 
 from model.manifest import NOT_FOR_DIAGNOSTIC_USE
-from model.views import STANDARD_VIEWS
 from node.report import codes, envelope, provenance
 from node.report.overlay import draw_overlay
 from node.report.source_image import patient_orientation
@@ -65,7 +64,7 @@ def _heat_map(result: StudyResult, instance: InstanceResult) -> Dataset:
         modality="OT",
         series_number=SERIES_NUMBER,
         series_description=SERIES_DESCRIPTION,
-        instance_number=_instance_number(result, instance),
+        instance_number=envelope.view_number(result, instance),
         index=0,
         inputs=(instance,),
         is_series_shared=True,
@@ -86,16 +85,6 @@ def _heat_map(result: StudyResult, instance: InstanceResult) -> Dataset:
     _add_anatomy(ds, instance)
     _add_pixels(ds, draw_overlay(result, instance))
     return ds
-
-
-def _instance_number(result: StudyResult, instance: InstanceResult) -> int:
-    """1 to 4 for the first of each standard view, so that a late view does not shift the others."""
-    view = (instance.laterality, instance.view_position)
-    same = [i for i in result.instances if (i.laterality, i.view_position) == view]
-    standard = list(STANDARD_VIEWS)
-    if view in standard and same[0] is instance:
-        return standard.index(view) + 1
-    return len(standard) + 1 + result.instances.index(instance)
 
 
 def _source_image(source: Dataset) -> Dataset:

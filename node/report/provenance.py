@@ -84,7 +84,9 @@ def sop_instance_uid(
     return derive_uid(*_analysis(result), kind, _identities(inputs), replaced, index)
 
 
-def series_instance_uid(result: StudyResult, kind: ResultKind, *inputs: InstanceResult) -> str:
+def series_instance_uid(
+    result: StudyResult, kind: ResultKind, *inputs: InstanceResult, part: str = ""
+) -> str:
     """Derive the Series Instance UID of a result object.
 
     Parameters
@@ -96,6 +98,8 @@ def series_instance_uid(result: StudyResult, kind: ResultKind, *inputs: Instance
     inputs
         For a report, its images: OHIF shows only the last report of a series, so that each has one
         of its own. Without inputs: one series for all objects of the kind that these weights made.
+    part
+        Which of several shared series: what must be alike in a series, such as its Laterality.
 
     Returns
     -------
@@ -103,7 +107,8 @@ def series_instance_uid(result: StudyResult, kind: ResultKind, *inputs: Instance
         The same for all objects that share the series.
     """
     replaced = [p.sop_instance_uid for p in predecessors(result, kind)] if inputs else []
-    return derive_uid("series", *_analysis(result), kind, _identities(inputs), replaced)
+    parts = [part] if part else []
+    return derive_uid("series", *_analysis(result), kind, _identities(inputs), replaced, *parts)
 
 
 def tracking_uid(result: StudyResult, kind: ResultKind, identifier: str) -> str:

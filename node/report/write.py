@@ -5,6 +5,7 @@ from collections.abc import Callable, Collection, Mapping
 from node.report.cad_report import write_cad_report
 from node.report.heat_map import write_heat_maps
 from node.report.measurement_report import write_measurement_report
+from node.report.presentation_state import write_presentation_states
 from node.report.score_report import write_score_report
 from node.results import ResultKind, ResultObject, StudyResult
 
@@ -13,6 +14,7 @@ WRITERS: Mapping[ResultKind, Callable[[StudyResult], list[ResultObject]]] = {
     ResultKind.MEASUREMENT_REPORT: write_measurement_report,
     ResultKind.CAD_REPORT: write_cad_report,
     ResultKind.HEAT_MAP: write_heat_maps,
+    ResultKind.PRESENTATION_STATE: write_presentation_states,
 }
 """One writer for each kind; a new kind is a file of its own and a line here."""
 
