@@ -16,8 +16,8 @@ from typing import Self
 import cv2
 import numpy as np
 import numpy.typing as npt
-from pydicom import dcmread
 from pydicom.dataset import Dataset
+from pydicom.filereader import read_file_meta_info
 
 from model.classify import Classification, Classifier, roll_up_breasts, roll_up_study
 from model.decoders import UNREADABLE
@@ -28,7 +28,14 @@ from model.views import STANDARD_VIEWS, Laterality, View, read_view
 from node.analysis.decode import PixelReader
 from node.analysis.decoding_process import TRIAGE_REASONS
 from node.analysis.sources import SourceInstance
-from node.errors import PermanentError, TransientError, TriageReason, UnsuitableInstance
+from node.errors import (
+    PermanentError,
+    RejectedInstance,
+    TransientError,
+    TriageReason,
+    UnsuitableInstance,
+)
+from node.header import dataset_offset, read_header
 from node.results import (
     PREVIEW_SIZE_PX,
     BreastResult,
@@ -265,19 +272,27 @@ class Analyser:
 
 
 def _read_header(source: SourceInstance) -> _Header:
-    """Read everything before the pixel data."""
+    """Read what stands before the pixel data, in little memory whatever the file inflates to."""
     if not source.path.exists():
         raise PermanentError(reason=f"Expected an image at {source.path}; found none")
     try:
-        ds = dcmread(source.path, stop_before_pixels=True)
+        meta = read_file_meta_info(source.path)
+        ds = read_header(
+            source.path,
+            transfer_syntax_uid=str(meta.TransferSyntaxUID),
+            dataset_offset=dataset_offset(source.path),
+        )
+        ds.file_meta = meta
         return _Header(source=source, ds=ds, view=read_view(ds))
     except OSError as error:
         raise TransientError(
             reason=f"Expected a readable image at {source.path}; found {error}"
         ) from error
-    except UNREADABLE as error:
+    except (RejectedInstance, *UNREADABLE) as error:
+        # What a library says of a value may quote it; what we say never does.
+        found = error.reason if isinstance(error, RejectedInstance) else type(error).__name__
         raise PermanentError(
-            reason=f"Expected a DICOM file at {source.path}; found {type(error).__name__}"
+            reason=f"Expected a DICOM file at {source.path}; found {found}"
         ) from error
 
 

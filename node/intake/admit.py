@@ -22,7 +22,7 @@ from sqlalchemy.orm import Session
 
 from model.views import read_view
 from node.errors import TriageReason, UnsuitableInstance
-from node.intake.header import dataset_offset, read_header, text_of
+from node.header import dataset_offset, read_header, text_of
 from node.intake.triage import is_image, is_own_result, triage
 from node.store import Store
 from node.study_log.database import Database, lock_study
@@ -308,8 +308,6 @@ def _differing_keywords(arrival: Arrival, known: Instance, store: Store) -> Iter
         path,
         transfer_syntax_uid=known.transfer_syntax_uid,
         dataset_offset=dataset_offset(path),
-        # It was taken once; a limit that was lowered since must not stand in the way.
-        max_dataset_bytes=max(known.size_bytes * 1100, 1),
     )
     found_any = False
     if arrival.transfer_syntax_uid != known.transfer_syntax_uid:

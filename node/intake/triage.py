@@ -15,7 +15,7 @@ from pydicom.uid import (
 
 from model.views import ViewModifier, read_view
 from node.errors import TriageReason, UnsuitableInstance
-from node.intake.header import text_of
+from node.header import text_of
 from node.report.provenance import MANUFACTURER, MODEL_NAME
 
 TOMOSYNTHESIS_SOP_CLASSES = frozenset(

@@ -15,7 +15,7 @@ from pydicom.filereader import read_file_meta_info
 from pydicom.valuerep import DA, TM
 
 from node.errors import RejectedInstance, TriageReason, UnsuitableInstance
-from node.intake.header import dataset_offset, read_header, text_of
+from node.header import dataset_offset, read_header, text_of
 from node.intake.triage import is_image, is_own_result, triage
 from node.store import is_uid
 

@@ -1,6 +1,7 @@
 """Studies through the real pipeline: child processes, the real network, small and untrained."""
 
 import hashlib
+import tracemalloc
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -8,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from pydicom.dataset import Dataset
-from pydicom.uid import RLELossless
+from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRLittleEndian, RLELossless
 from stand_in_decoders import misbehave
 
 from model.classify import Classifier
@@ -223,6 +224,7 @@ def test_a_large_image_has_a_preview_of_its_shape_and_regions_on_its_own_grid(
     assert instance.preview.shape == (PREVIEW_SIZE_PX, PREVIEW_SIZE_PX * columns // rows)
     assert instance.preview.max() == np.round(0.9 * 255)
     assert instance.preview[:10].max() == 0
+    assert instance.regions
     for region in instance.regions:
         assert 0 <= region.top < region.bottom <= rows
         assert 0 <= region.left < region.right <= columns
@@ -260,6 +262,38 @@ def test_predecessors_and_revision_are_passed_on(analyser: Analyser) -> None:
 
     assert result.predecessors == (predecessor,)
     assert (result.revision, result.instances, result.breasts) == (2, (), ())
+
+
+@pytest.mark.parametrize(
+    "transfer_syntax", [ExplicitVRLittleEndian, DeflatedExplicitVRLittleEndian]
+)
+def test_a_long_value_and_a_file_that_inflates_take_no_memory_of_the_worker(
+    analyser: Analyser, tmp_path: Path, transfer_syntax: str
+) -> None:
+    ds = mammogram(transfer_syntax=transfer_syntax)
+    ds.private_block(0x0009, "TEST", create=True).add_new(1, "OB", bytes(64 * 2**20))
+    ds.PixelData = bytes(64 * 2**20)
+    given = source(ds, tmp_path)
+    tracemalloc.start()
+
+    try:
+        (instance,) = analyse(analyser, [given]).instances
+        _, peak_bytes = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+
+    assert instance.triage_reason is TriageReason.UNDECODABLE_PIXELS
+    assert instance.source.PatientID == ds.PatientID
+    # Deflated data are inflated to a file once they are more than 16 MiB.
+    assert peak_bytes < 48 * 2**20
+
+
+def test_a_file_that_is_not_dicom_fails_the_study(analyser: Analyser, tmp_path: Path) -> None:
+    path = tmp_path / "text.dcm"
+    path.write_text("not DICOM, but longer than a preamble: " + "x" * 200)
+
+    with pytest.raises(PermanentError, match="DICOM file"):
+        analyse(analyser, [SourceInstance(path=path, dataset_sha256="0" * 64)])
 
 
 def test_a_missing_file_fails_the_study(analyser: Analyser, tmp_path: Path) -> None:

@@ -12,8 +12,8 @@ from pydicom.uid import EnhancedSRStorage, ExplicitVRLittleEndian, ImplicitVRLit
 from sqlalchemy import delete, select
 
 from node.errors import TriageReason
+from node.header import dataset_offset, read_header
 from node.intake.admit import Admission, Arrival, admit
-from node.intake.header import dataset_offset, read_header
 from node.report.provenance import MANUFACTURER, MODEL_NAME
 from node.settings import Settings
 from node.store import Store

@@ -20,7 +20,7 @@ from pynetdicom import AE
 from sqlalchemy import select, text
 
 from node.errors import PermanentError
-from node.intake.header import dataset_offset
+from node.header import dataset_offset
 from node.intake.receive import Receiver
 from node.settings import ReceiveSettings, Settings
 from node.store import Store

@@ -44,20 +44,24 @@ _CHUNK_BYTES = 1024**2
 
 
 def read_header(
-    path: Path, *, transfer_syntax_uid: str, dataset_offset: int, max_dataset_bytes: int
+    path: Path,
+    *,
+    transfer_syntax_uid: str,
+    dataset_offset: int,
+    max_dataset_bytes: int | None = None,
 ) -> Dataset:
     """Check that a data set is whole, and read what stands before its pixels.
 
     Parameters
     ----------
     path
-        The file that was received.
+        A file of the store, or one that has just been received.
     transfer_syntax_uid
         Of its data set.
     dataset_offset
         Where in the file the data set begins: after the file meta information, in bytes.
     max_dataset_bytes
-        What a deflated data set may grow to.
+        What a deflated data set may grow to; None where it was measured when it was taken.
 
     Returns
     -------
@@ -137,7 +141,7 @@ def _is_pixel_data(tag: BaseTag, _vr: str | None, _length: int) -> bool:
     return tag.group >= _PIXEL_DATA_GROUP
 
 
-def _inflate(source: IO[bytes], target: IO[bytes], max_bytes: int) -> None:
+def _inflate(source: IO[bytes], target: IO[bytes], max_bytes: int | None) -> None:
     """Inflate a Deflated Explicit VR Little Endian data set (PS3.5 A.5), up to a limit."""
     inflater = zlib.decompressobj(-zlib.MAX_WBITS)
     size = 0
@@ -145,7 +149,7 @@ def _inflate(source: IO[bytes], target: IO[bytes], max_bytes: int) -> None:
         while not inflater.eof and (chunk := inflater.unconsumed_tail or source.read(_CHUNK_BYTES)):
             piece = inflater.decompress(chunk, _CHUNK_BYTES)
             size += target.write(piece)
-            if size > max_bytes:
+            if max_bytes is not None and size > max_bytes:
                 raise _rejected(f"inflates to more than the {max_bytes} bytes that are taken")
     except zlib.error as error:
         raise _rejected("expected a deflated data set, found something else") from error

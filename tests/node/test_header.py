@@ -18,7 +18,7 @@ from pydicom.uid import (
 )
 
 from node.errors import RejectedInstance
-from node.intake.header import MAX_DEPTH, dataset_offset, read_header
+from node.header import MAX_DEPTH, dataset_offset, read_header
 from phantoms import ENCODABLE, film, mammogram, to_bytes, write
 
 PRIVATE_LONG = 0x00091001
