@@ -26,8 +26,9 @@ CANNOT_UNDERSTAND = 0xC000
 MAX_ELEMENTS = 200_000
 """More elements than that are an attack on our time, not an image."""
 MAX_DEPTH = 32
-MAX_HEADER_VALUE_BYTES = 64 * 1024
-"""Longer values are not read into memory; nothing that is asked of a header is so long."""
+MAX_HEADER_VALUE_BYTES = 1024**2
+"""Longer values are not read into memory; a few VOI LUTs of 16 bits are the longest that is asked
+of a header."""
 INFLATE_IN_MEMORY_BYTES = 16 * 1024**2
 
 _META_LENGTH_END = 144

@@ -18,7 +18,7 @@ from pydicom.uid import (
 )
 
 from node.errors import RejectedInstance
-from node.header import MAX_DEPTH, dataset_offset, read_header
+from node.header import MAX_DEPTH, MAX_HEADER_VALUE_BYTES, dataset_offset, read_header
 from phantoms import ENCODABLE, film, mammogram, to_bytes, write
 
 PRIVATE_LONG = 0x00091001
@@ -139,13 +139,26 @@ def test_a_deflated_data_set_may_not_grow_beyond_the_limit(tmp_path: Path) -> No
 
 def test_a_long_value_is_left_in_the_file(tmp_path: Path) -> None:
     ds = phantom()
-    ds.add_new(PRIVATE_LONG, "UN", bytes(1_000_000))
+    ds.add_new(PRIVATE_LONG, "UN", bytes(MAX_HEADER_VALUE_BYTES + 2))
     path = write(ds, tmp_path)
 
     header = header_of(path, ExplicitVRLittleEndian)
 
     assert PRIVATE_LONG not in header
     assert header.StudyInstanceUID == ds.StudyInstanceUID
+
+
+def test_several_luts_of_sixteen_bits_are_read(tmp_path: Path) -> None:
+    ds = phantom()
+    lut = Dataset()
+    lut.add_new("LUTDescriptor", "US", [0, 0, 16])
+    lut.add_new("LUTData", "OW", bytes(2 * 65536))
+    ds.VOILUTSequence = [lut] * 4
+    path = write(ds, tmp_path)
+
+    header = header_of(path, ExplicitVRLittleEndian)
+
+    assert [len(item.LUTData) for item in header.VOILUTSequence] == [2 * 65536] * 4
 
 
 def test_sequences_may_not_be_nested_without_end(tmp_path: Path) -> None:
