@@ -93,7 +93,8 @@ class StudyResult:
     study_instance_uid
         Study Instance UID (0020,000D).
     revision
-        1 for the first analysis, one more each time that the input or the model changed.
+        1 for the first analysis, one more each time that the input or the model changed; None for
+        an analysis of files, outside a study log.
     closed_at
         When the study was closed out, aware UTC: the date that every result object carries.
     instances
@@ -112,7 +113,7 @@ class StudyResult:
     """
 
     study_instance_uid: str
-    revision: int
+    revision: int | None
     closed_at: datetime
     instances: tuple[InstanceResult, ...]
     breasts: tuple[BreastResult, ...]

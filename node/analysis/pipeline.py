@@ -125,7 +125,7 @@ class Analyser:
         self,
         *,
         study_instance_uid: str,
-        revision: int,
+        revision: int | None,
         closed_at: datetime,
         sources: Sequence[SourceInstance],
         predecessors: Sequence[Predecessor] = (),

@@ -106,7 +106,7 @@ def _predict_study(
 
     result = analyser.analyse(
         study_instance_uid=study.study_instance_uid,
-        revision=1,
+        revision=None,
         closed_at=study.closed_at,
         sources=[
             SourceInstance(

@@ -195,6 +195,8 @@ def _analysis(result: StudyResult) -> tuple[object, ...]:
         result.study_instance_uid,
         manifest.model_dump(mode="json"),
         {"prevalence": result.prevalence},
+        # Files are dated by their images, a logged study by its close-out: not the same object.
+        {"is_logged": result.revision is not None},
         engine,
         REPORT_VERSION,
     )

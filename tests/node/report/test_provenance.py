@@ -28,6 +28,10 @@ def with_other_bytes(result: StudyResult) -> StudyResult:
     return replace(result, instances=changed)
 
 
+def outside_a_log(result: StudyResult) -> StudyResult:
+    return replace(result, revision=None)
+
+
 def in_another_study(result: StudyResult) -> StudyResult:
     return replace(result, study_instance_uid=phantoms.uid("another"))
 
@@ -71,6 +75,7 @@ def test_parts_that_are_grouped_or_typed_differently_give_different_uids(
         with_other_threshold,
         with_prevalence,
         with_other_bytes,
+        outside_a_log,
         in_another_study,
     ],
 )
