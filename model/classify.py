@@ -20,6 +20,7 @@ Float32Array = npt.NDArray[np.float32]
 
 _BATCH = 4
 _CANCER = CLASSES.index("cancer")
+_SMALLEST = 1e-30
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,10 +60,13 @@ class Classifier:
             features = trunk(pixels, training=False)
             with tf.GradientTape() as tape:
                 tape.watch(features)
-                malignancy = head(features, training=False)[:, _CANCER]
-            # Of the softmax, not of its logit: with two classes they differ by a factor that is
-            # the same for all features of an image, and a heat map is free of scale.
-            return malignancy, features, tape.gradient(malignancy, features)
+                scores = head(features, training=False)
+                # Of the log odds, not of the softmax: with two classes they differ by a factor
+                # that is the same for all features of an image, and a heat map is free of scale;
+                # but a softmax that is 1 in float32 has no gradient left, and would have no map.
+                log_odds = tf.math.log(tf.maximum(scores, _SMALLEST))
+                log_odds = log_odds[:, _CANCER] - log_odds[:, 1 - _CANCER]
+            return scores[:, _CANCER], features, tape.gradient(log_odds, features)
 
         self._forward = forward
 

@@ -137,6 +137,26 @@ def test_a_network_that_fires_on_a_disc_points_at_the_disc(
     assert (row, column) == pytest.approx((disc.row, disc.column), abs=tolerance)
 
 
+def test_a_network_that_is_sure_still_says_where(untrained_weights: Path) -> None:
+    disc = Disc(300, 200, 80)
+    given = to_network_input(breast_pixels("L", rows=1000, columns=800, lesion=disc), (256, 192))
+    manifest = read_manifest(untrained_weights).model_copy(update={"input_size_px": (256, 192)})
+    network = fires_on_the_brightest(given)
+    softmax = network.get_layer("softmax")
+    kernel, _ = softmax.get_weights()
+    # Odds of e to the 40: 1 in float32, where the softmax is flat.
+    softmax.set_weights([kernel, np.array([-20, 20], np.float32)])
+    raw = np.asarray(network(given.pixels[None]))[0, 1]
+
+    (result,) = Classifier(network, manifest).classify([given])
+
+    assert raw == 1.0
+    laid = result.heat_map.on_original()
+    row, column = np.argwhere(laid > 0.9 * laid.max()).mean(axis=0) + 0.5
+    tolerance = 16 / given.geometry.scale_rows
+    assert (row, column) == pytest.approx((disc.row, disc.column), abs=tolerance)
+
+
 def fires_on_the_brightest(given: NetworkInput) -> keras.Model:
     """Make a network of the real one's layout whose second channel sees the brightest of `given`.
 
