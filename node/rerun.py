@@ -29,9 +29,7 @@ from node.study_log.tables import (
 
 logger = logging.getLogger(__name__)
 
-RETRIED = (StudyState.FAILED, StudyState.SKIPPED, StudyState.CANCELED)
-"""An analysis that ended so can be tried again with the same images and weights."""
-ENDED = (*RETRIED, StudyState.COMPLETED)
+ENDED = (StudyState.FAILED, StudyState.SKIPPED, StudyState.COMPLETED)
 """Nothing is under way for a study in one of these."""
 
 
@@ -89,7 +87,8 @@ def retry(
     """
     with database.writing() as session:
         study, revision = _ended(session, study_instance_uid)
-        if StudyState(revision.state) in RETRIED:
+        # One that was skipped has its report: whatever is found later is another revision.
+        if revision.state == StudyState.FAILED:
             rerun = _analyse_again(session, queue, study, revision)
         else:
             rerun = _deliver_again(study, revision, at)

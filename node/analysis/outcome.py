@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 from pydicom import dcmwrite
-from sqlalchemy import delete, select
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from model.views import Laterality
@@ -131,35 +131,13 @@ def write_outcome(revision: Revision, result: StudyResult) -> None:
         outcome.triage_detail = instance.triage_detail
 
 
-def list_results(session: Session, revision: Revision, rows: Sequence[Result]) -> None:
-    """List the objects of a revision.
-
-    An object that an earlier attempt listed keeps its row, and with it what is known of its
-    delivery; one that was not made again, since the model has changed meanwhile, leaves the list.
-    """
-    made = {row.sop_instance_uid for row in rows}
-    outdated = [row.id for row in revision.results if row.sop_instance_uid not in made]
-    if outdated:
-        session.execute(delete(DeliveryObject).where(DeliveryObject.result_id.in_(outdated)))
-        session.execute(delete(Result).where(Result.id.in_(outdated)))
-        session.expire_all()
-    listed = {row.sop_instance_uid for row in revision.results}
-    revision.results += [row for row in rows if row.sop_instance_uid not in listed]
-    session.flush()
-
-
-def due_deliveries(
-    session: Session,
-    revision: Revision,
-    destinations: Sequence[DestinationSettings],
-    now: datetime,
+def make_deliveries(
+    revision: Revision, destinations: Sequence[DestinationSettings], now: datetime
 ) -> list[Delivery]:
     """Make the delivery to each destination, and give those that have something to send.
 
     Parameters
     ----------
-    session
-        Of `Database.writing`.
     revision
         With its results listed.
     destinations
@@ -167,36 +145,24 @@ def due_deliveries(
     now
         Aware UTC.
     """
-    due = []
-    for destination in destinations:
-        wanted = [row for row in revision.results if row.kind in destination.kinds]
-        found = [row for row in revision.deliveries if row.destination == destination.name]
-        delivery = found[0] if found else _new_delivery(revision, destination, now)
-        listed = {row.result_id for row in delivery.objects}
-        delivery.objects += [
-            DeliveryObject(result_id=row.id) for row in wanted if row.id not in listed
-        ]
-        if all(row.acknowledged_at is not None for row in delivery.objects):
-            delivery.state = DeliveryState.COMPLETED
-            delivery.ended_at = delivery.ended_at or now
-            continue
-        delivery.state = DeliveryState.PENDING
-        delivery.due_at = now
-        due.append(delivery)
-    session.flush()
-    return due
+    deliveries = [_make_delivery(revision, destination, now) for destination in destinations]
+    revision.deliveries += deliveries
+    return [delivery for delivery in deliveries if delivery.objects]
 
 
-def _new_delivery(revision: Revision, destination: DestinationSettings, now: datetime) -> Delivery:
-    delivery = Delivery(
+def _make_delivery(revision: Revision, destination: DestinationSettings, now: datetime) -> Delivery:
+    objects = [
+        DeliveryObject(result=row) for row in revision.results if row.kind in destination.kinds
+    ]
+    return Delivery(
         destination=destination.name,
-        state=DeliveryState.PENDING,
+        state=DeliveryState.PENDING if objects else DeliveryState.COMPLETED,
         attempt=0,
         due_at=now,
         reason="",
+        ended_at=None if objects else now,
+        objects=objects,
     )
-    revision.deliveries.append(delivery)
-    return delivery
 
 
 def _why_skipped(result: StudyResult) -> str:

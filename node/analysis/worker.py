@@ -4,7 +4,8 @@ Two steps, each checkpointed by the work queue and each safe to run twice: ``ana
 preprocesses, classifies and explains, and leaves its outcome in a file; ``report`` writes the
 result objects to the store and closes the revision in the study log, with its deliveries, in one
 transaction. Only the newest attempt of a revision may write: whoever finds another number in the
-log has been given up on, and ends without a trace.
+log has been given up on, and ends without a trace. A revision that is not the newest any more ends
+as CANCELED: its reports would reach the PACS beside or after those of the newer one.
 """
 
 import logging
@@ -19,9 +20,8 @@ from sqlalchemy.orm import Session
 
 from node.analysis import record
 from node.analysis.outcome import (
-    due_deliveries,
     keep,
-    list_results,
+    make_deliveries,
     objects_of_others,
     predecessors_of,
     write_outcome,
@@ -215,8 +215,8 @@ class AnalysisWorker:
                 return _SUPERSEDED
             study, revision = found
             write_outcome(revision, result)
-            list_results(session, revision, rows)
-            for delivery in due_deliveries(session, revision, self._destinations, self._now()):
+            revision.results += rows
+            for delivery in make_deliveries(revision, self._destinations, self._now()):
                 self._queue.enqueue_delivery(
                     session,
                     study_instance_uid=work.study_instance_uid,
@@ -243,6 +243,8 @@ class AnalysisWorker:
 
     def _claim(self, work: AnalysisWork) -> _Claim | None:
         """Take the revision for this attempt; None if it has ended or another one has it."""
+        if self._cancel_if_overtaken(work):
+            return None
         with self._database.writing() as session:
             found = _find(session, work)
             if found is None:
@@ -277,6 +279,25 @@ class AnalysisWorker:
                     reason=f"The worker process ended {interruptions} times in the middle of it"
                 )
         return claim
+
+    def _cancel_if_overtaken(self, work: AnalysisWork) -> bool:
+        """End a revision that is not the newest of its study any more."""
+        with self._database.writing() as session:
+            found = _find(session, work)
+            if found is None:
+                return False
+            study, revision = found
+            newest = _newest_number(study)
+            if revision.number == newest:
+                return False
+            revision.reason = f"Revision {newest} has taken its place"
+            self._end(study, revision, StudyState.CANCELED)
+            self._note(session, study, "analysis_overtaken", work, newest=newest)
+        logger.info(
+            "Analysis overtaken by a newer revision",
+            extra={**_fields("analysis_overtaken", work), "newest": newest},
+        )
+        return True
 
     def _sources_of(self, revision: Revision) -> tuple[SourceInstance, ...]:
         """List the instances that were fixed at close-out."""
@@ -334,10 +355,13 @@ def _find(session: Session, work: AnalysisWork) -> tuple[Study, Revision] | None
     return study, revision
 
 
+def _newest_number(study: Study) -> int:
+    return max(revision.number for revision in study.revisions)
+
+
 def _show(study: Study, revision: Revision) -> None:
     """Let the study show the state of its newest revision, unless it is receiving again."""
-    is_newest = revision.number == max(other.number for other in study.revisions)
-    if is_newest and study.state != StudyState.RECEIVING:
+    if revision.number == _newest_number(study) and study.state != StudyState.RECEIVING:
         study.state = revision.state
 
 

@@ -38,7 +38,8 @@ class StudyState(StrEnum):
     RECEIVING (ours): instances still arrive. SCHEDULED: closed, waiting for a worker. IN PROGRESS:
     a worker has it. COMPLETED: its results are in the store. FAILED (ours): the analysis ended in
     an error, with a reason. SKIPPED (ours): no image could be analysed; a report says so, or no
-    image came at all, and then there is no revision and no report. CANCELED: taken out by a person.
+    image came at all, and then there is no revision and no report. CANCELED: a revision that a
+    newer one overtook before it had results.
     """
 
     RECEIVING = "RECEIVING"

@@ -69,11 +69,10 @@ def queued(database: Database) -> list[str]:
         return [str(row[0]) for row in rows]
 
 
-@pytest.mark.parametrize("state", [StudyState.FAILED, StudyState.SKIPPED])
 def test_a_failed_analysis_is_queued_again_under_the_next_attempt(
-    database: Database, queue: WorkQueue, state: StudyState
+    database: Database, queue: WorkQueue
 ) -> None:
-    write(database, study_entry(1, state=state, reason="no space left"))
+    write(database, study_entry(1, state=StudyState.FAILED, reason="no space left"))
 
     rerun = retry(database, queue, study_instance_uid=UID, at=NOW)
 
@@ -106,8 +105,11 @@ def test_failed_deliveries_become_due_and_others_stay_as_they_are(
     assert queued(database) == []
 
 
-def test_what_has_not_failed_is_not_tried_again(database: Database, queue: WorkQueue) -> None:
-    write(database, study_entry(1))
+@pytest.mark.parametrize("state", [StudyState.COMPLETED, StudyState.SKIPPED])
+def test_what_has_not_failed_is_not_tried_again(
+    database: Database, queue: WorkQueue, state: StudyState
+) -> None:
+    write(database, study_entry(1, state=state))
 
     with pytest.raises(PermanentError, match=r"Nothing of study .* failed"):
         retry(database, queue, study_instance_uid=UID, at=NOW)

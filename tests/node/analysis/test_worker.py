@@ -15,21 +15,19 @@ from sqlalchemy import select
 
 import study_results
 from log_entries import study_entry
-from model.manifest import Manifest
 from node.analysis.sources import SourceInstance
 from node.analysis.worker import AnalysisWorker
 from node.errors import PermanentError, TransientError
+from node.result_kinds import REPORT_KINDS
 from node.results import Predecessor, StudyResult
 from node.settings import DestinationSettings, Settings, WorkSettings
 from node.store import Store
 from node.study_log.database import SQLITE_FILE, Database, database_url
 from node.study_log.tables import (
     CloseReason,
-    Delivery,
     DeliveryState,
     Event,
     InstanceOutcome,
-    Result,
     Revision,
     Study,
     StudyState,
@@ -423,7 +421,7 @@ def test_a_study_that_receives_again_keeps_saying_so(node: Node) -> None:
     assert node.revision().study.state == StudyState.RECEIVING
 
 
-def test_the_next_revision_replaces_the_reports_and_keeps_the_heat_maps(node: Node) -> None:
+def test_the_next_revision_replaces_the_reports_and_keeps_the_rest(node: Node) -> None:
     node.attempt()
     first = node.revision(1)
     contents = node.contents(1)
@@ -433,35 +431,28 @@ def test_the_next_revision_replaces_the_reports_and_keeps_the_heat_maps(node: No
     node.worker().analyse(node.work(revision=2), lambda _name, step: step())
 
     second = node.revision(2)
-    reports = {row.sop_instance_uid for row in first.results if row.kind != "heat_map"}
+    reports = {row.sop_instance_uid for row in first.results if row.kind in REPORT_KINDS}
     assert {one.sop_instance_uid for one in node.analyser.predecessors} == reports
     assert reports.isdisjoint(row.sop_instance_uid for row in second.results)
-    heat_maps = {row.sop_instance_uid: row.path for row in first.results if row.kind == "heat_map"}
-    kept = {row.sop_instance_uid: row.path for row in second.results if row.kind == "heat_map"}
-    assert kept == heat_maps
-    assert all(node.contents(2)[uid] == contents[uid] for uid in heat_maps)
+    of_views = {r.sop_instance_uid: r.path for r in first.results if r.kind not in REPORT_KINDS}
+    kept = {r.sop_instance_uid: r.path for r in second.results if r.kind not in REPORT_KINDS}
+    assert of_views
+    assert kept == of_views
+    assert all(node.contents(2)[uid] == contents[uid] for uid in of_views)
 
 
-def test_a_retry_with_another_model_lists_its_own_objects_alone(node: Node) -> None:
-    node.attempt()
-    found = node.analyser.found
-    node.analyser.found = replace(found, manifest=replace_digest(found))
-    with node.database.writing() as session:
-        revision = session.scalars(select(Revision)).one()
-        revision.state, revision.attempt = StudyState.SCHEDULED, 2
-    before = set(node.contents())
-    count = len(before)
+def test_a_revision_that_a_newer_one_has_overtaken_writes_nothing(node: Node) -> None:
+    slow = node.worker()
 
-    node.attempt(2)
+    def be_overtaken(name: str, step: Callable[[], str]) -> str:
+        if name == "report":
+            with node.database.writing() as session:
+                add_revision(session.scalars(select(Study)).one(), 2)
+        return step()
 
-    after = node.revision()
-    assert before.isdisjoint(row.sop_instance_uid for row in after.results)
-    assert len(after.results) == count
-    with node.database.reading() as session:
-        counts = {row.destination: len(row.objects) for row in session.scalars(select(Delivery))}
-        assert len(session.scalars(select(Result)).all()) == count
-    assert counts == {"pacs": count, "archive": 1}
+    slow.analyse(node.work(), be_overtaken)
 
-
-def replace_digest(found: StudyResult) -> Manifest:
-    return found.manifest.model_copy(update={"sha256": "fedcba9876543210" * 4})
+    assert node.revision(1).state == StudyState.CANCELED
+    assert node.revision(1).results == []
+    assert node.revision(1).study.state == StudyState.SCHEDULED
+    assert node.events()[-1] == "analysis_overtaken"
