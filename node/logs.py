@@ -1,9 +1,9 @@
 """The log: one JSON line for each event, on standard error, without patient attributes.
 
 A line holds the moment (UTC), the level, the event's name, the logger, the process, a fixed
-phrase, and the fields that were given in ``extra``. The libraries' own loggers are turned down:
-pynetdicom would log C-FIND identifiers, pydicom quotes values that it does not like, TensorFlow
-tells how it was built.
+phrase, and the fields that were given in ``extra``. A traceback names places and classes, not
+what a library's exception says. The libraries' own loggers are turned down: pynetdicom would log
+C-FIND identifiers, pydicom quotes values that it does not like, TensorFlow tells how it was built.
 """
 
 import json
@@ -54,6 +54,17 @@ PATIENT_KEYWORDS = (
 
 WITHHELD = "withheld"
 
+_SPEAK_OF_NO_PATIENT = (
+    NodeError,
+    ModelError,
+    OSError,
+    MemoryError,
+    ImportError,
+    AttributeError,
+    NameError,
+    IndexError,
+)
+
 _QUIET_LOGGERS = {
     "pynetdicom": logging.WARNING,
     # Its messages, and the warnings of the warnings module, quote the values of attributes.
@@ -100,8 +111,8 @@ class JSONFormatter(logging.Formatter):
             "process_id": record.process,
         }
         line |= {name: value for name, value in _without_patient(extra).items() if name not in line}
-        if record.exc_info:
-            line["traceback"] = "".join(traceback.format_exception(*record.exc_info))
+        if record.exc_info and record.exc_info[1] is not None:
+            line["traceback"] = "".join(_traceback(record.exc_info[1]))
         return json.dumps(line, ensure_ascii=False, default=str)
 
 
@@ -178,6 +189,23 @@ def _keep_values_out() -> None:
 
     _config.LOG_REQUEST_IDENTIFIERS = False
     _config.LOG_RESPONSE_IDENTIFIERS = False
+
+
+def _traceback(error: BaseException) -> Iterator[str]:
+    """Give the chain of exceptions, first cause first, with where each was raised.
+
+    What an exception says is kept where the node or the machine says it; a library's own words
+    may quote the value of an attribute.
+    """
+    cause = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
+    if cause is not None:
+        yield from _traceback(cause)
+        yield "Then:\n"
+    yield from traceback.format_tb(error.__traceback__)
+    # `node.study_log.database` has SQLAlchemy hide the values of a statement.
+    is_of_database = type(error).__module__ == "sqlalchemy.exc"
+    is_told = is_of_database or isinstance(error, _SPEAK_OF_NO_PATIENT)
+    yield f"{type(error).__name__}: {error if is_told else WITHHELD}\n"
 
 
 def _without_patient(fields: Mapping[Any, Any]) -> dict[str, Any]:

@@ -21,6 +21,8 @@ from pydantic import (
     model_validator,
 )
 from pydantic_core import PydanticCustomError
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import ArgumentError
 
 from node.result_kinds import PROFILES, ResultKind
 
@@ -96,12 +98,22 @@ def is_loopback(host: str) -> bool:
         return False
 
 
+def _readable_url(url: str) -> str:
+    """Refuse here what SQLAlchemy would stumble over later, quoting parts of it."""
+    try:
+        make_url(url or "sqlite://")
+    except (ValueError, ArgumentError):
+        raise PydanticCustomError("url", "no URL that can be read") from None
+    return url
+
+
 class DatabaseSettings(Section):
     """Where the study log and the work queue are kept."""
 
     url: Annotated[
         str,
         StringConstraints(pattern=r"^$|^postgresql\+psycopg://"),
+        AfterValidator(_readable_url),
         Field(
             repr=False,
             json_schema_extra={"accepted": "nothing, or postgresql+psycopg://user@host/name"},

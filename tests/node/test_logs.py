@@ -10,8 +10,10 @@ from typing import Any
 import pydicom.config
 import pytest
 from pydicom.datadict import keyword_dict
+from pydicom.valuerep import DA
 from pynetdicom import _config
 
+from node.errors import TransientError
 from node.logs import PATIENT_KEYWORDS, WITHHELD, configure
 
 
@@ -54,14 +56,22 @@ def test_a_message_of_two_lines_stays_on_one(stream: io.StringIO) -> None:
     assert len(stream.getvalue().splitlines()) == 1
 
 
-def test_an_error_brings_its_traceback(stream: io.StringIO) -> None:
+def test_an_error_brings_its_traceback_and_no_value_that_a_library_quotes(
+    stream: io.StringIO,
+) -> None:
     try:
-        float("why")
-    except ValueError:
+        try:
+            DA("Doe^Jane")
+        except ValueError as error:
+            raise TransientError(reason="the study cannot be read") from error
+    except TransientError:
         logging.getLogger("node.x").exception("Work failed", extra={"event": "work_failed"})
 
     (line,) = lines(stream)
-    assert line["traceback"].endswith("could not convert string to float: 'why'\n")
+    assert __file__ in line["traceback"]
+    assert f"ValueError: {WITHHELD}\n" in line["traceback"]
+    assert line["traceback"].endswith("TransientError: the study cannot be read\n")
+    assert "Doe" not in line["traceback"].replace('DA("Doe^Jane")', "")
 
 
 @pytest.mark.parametrize("field", ["PatientName", "patient_name", "accession_number", "PatientID"])

@@ -193,7 +193,12 @@ def test_the_variables_of_the_tests_name_no_setting() -> None:
 
 @pytest.mark.parametrize(
     "url",
-    ["postgresql://node:hush@db/log", "postgresql://db/log?password=hush", "mysql://u:hu@sh@db/x"],
+    [
+        "postgresql://node:hush@db/log",
+        "postgresql://db/log?password=hush",
+        "mysql://u:hu@sh@db/x",
+        "postgresql+psycopg://node:hush@db:port/log",
+    ],
 )
 def test_a_database_password_is_not_in_the_message(url: str) -> None:
     with pytest.raises(SettingsError) as refusal:
