@@ -49,7 +49,7 @@ class RoleProcess:
     settings
         Handed over through a pipe: they may hold a password, and a command line is public.
     slot
-        Worker slot; empty for the receiver.
+        Worker slot; only the worker looks at it.
     """
 
     def __init__(self, role: Role, settings: Settings, slot: str) -> None:
@@ -176,10 +176,11 @@ def serve(settings: Settings, role: Literal["receive", "work", "all"] = "all") -
         if Role.RECEIVE in roles:
             stack.enter_context(_owned(store))
             remove_state(settings.data_dir, RECEIVE_FILE)
-        slot = stack.enter_context(first_free_slot(settings.data_dir, _slot_prefix(settings)))
-        processes = [
-            RoleProcess(each, settings, slot if each is Role.WORK else "") for each in roles
-        ]
+        slot = ""
+        if Role.WORK in roles:
+            prefix = _slot_prefix(settings)
+            slot = stack.enter_context(first_free_slot(settings.data_dir, prefix))
+        processes = [RoleProcess(each, settings, slot) for each in roles]
         try:
             # The receiver imports its libraries while the tables are brought up to date; the
             # worker, which needs a processor for seconds, comes when the receiver is on its way.

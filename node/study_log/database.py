@@ -25,9 +25,6 @@ from node.study_log.tables import Study
 if TYPE_CHECKING:
     from alembic.config import Config
 
-if TYPE_CHECKING:
-    from alembic.config import Config
-
 logger = logging.getLogger(__name__)
 
 SQLITE_FILE = "mammonode.sqlite"
