@@ -14,6 +14,7 @@ from pydicom.uid import UID, ExplicitVRLittleEndian
 from model.views import STANDARD_VIEWS
 from node import __version__
 from node.report import provenance
+from node.report.source_image import copy_of
 from node.results import InstanceResult, ResultKind, StudyResult
 
 SERIES_DESCRIPTION_SUFFIX = "(AI, not for diagnostic use)"
@@ -179,7 +180,7 @@ def _copy_identity(source: Dataset, ds: Dataset) -> None:
     """Copy patient and study; elements as they are, so that an odd value is passed on, not lost."""
     for keyword in (*_TYPE_2, *_TYPE_3):
         if keyword in source:
-            ds[keyword] = deepcopy(source[keyword])
+            ds[keyword] = copy_of(source, keyword)
         elif keyword in _TYPE_2:
             setattr(ds, keyword, None)
 

@@ -1,7 +1,9 @@
 """What a source image says of itself, as far as a result repeats it."""
 
 import re
+from copy import deepcopy
 
+from pydicom.dataelem import DataElement
 from pydicom.dataset import Dataset
 
 from node.results import InstanceResult
@@ -25,6 +27,30 @@ def label_of(instance: InstanceResult) -> str:
 def reference_to(instance: InstanceResult) -> tuple[str, str]:
     """SOP Class UID and SOP Instance UID of a source image."""
     return str(instance.source.SOPClassUID), instance.sop_instance_uid
+
+
+def copy_of(source: Dataset, keyword: str) -> DataElement:
+    """Copy an element, to its last nested value, for a data set in any character set.
+
+    Parameters
+    ----------
+    source
+        A data set that has the element.
+    keyword
+        As in ``OtherPatientIDsSequence``.
+
+    Returns
+    -------
+    element
+        With every item read: pydicom writes what it has not read as the bytes that they were, in
+        the source's character set, whatever the one of the data set around them.
+    """
+    element = source[keyword]
+    if element.VR == "SQ":
+        for item in element.value:
+            for _ in item.iterall():
+                pass
+    return deepcopy(element)
 
 
 def pixel_spacing_mm(source: Dataset, keyword: str) -> tuple[float, float] | None:

@@ -115,6 +115,27 @@ def test_text_of_ours_outside_the_source_character_set_makes_it_utf_8() -> None:
     assert "сеть" in ds.SoftwareVersions[1]
 
 
+def test_values_in_sequences_of_the_source_become_utf_8_too() -> None:
+    other = Dataset()
+    other.PatientID, other.IssuerOfPatientID = "Ä1", "Krankenhaus Köln"
+    source = phantoms.mammogram(
+        SpecificCharacterSet="ISO_IR 100", OtherPatientIDsSequence=[other], IssuerOfPatientID="Köln"
+    )
+    weights = study_results.manifest(name="сеть")
+    # Read anew: whatever a fixture looked at is no longer the bytes that came.
+    source = dcmread(io.BytesIO(phantoms.to_bytes(source)))
+    result = study_results.study(
+        study_results.analysed(source, score=0.7, weights=weights), weights=weights
+    )
+
+    ds = written(result)
+
+    assert ds.SpecificCharacterSet == "ISO_IR 192"
+    assert ds.IssuerOfPatientID == "Köln"
+    assert ds.OtherPatientIDsSequence[0].PatientID == "Ä1"
+    assert ds.OtherPatientIDsSequence[0].IssuerOfPatientID == "Krankenhaus Köln"
+
+
 def test_text_of_ours_within_the_source_character_set_leaves_it() -> None:
     ds = written(study_results.latin_1(), own_text="größer als erwartet")
 
