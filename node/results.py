@@ -11,7 +11,6 @@ from model.explain import HeatMap, Region
 from model.manifest import Manifest
 from model.views import Laterality
 from node.errors import TriageReason
-from node.result_kinds import PROFILES as PROFILES
 from node.result_kinds import ResultKind as ResultKind
 
 UInt8Array = npt.NDArray[np.uint8]
@@ -20,7 +19,7 @@ PREVIEW_SIZE_PX = 1536
 """Longest side of the pictures that the results are drawn on."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class InstanceResult:
     """What came of one source image.
 

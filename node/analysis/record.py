@@ -85,6 +85,8 @@ def load(path: Path) -> StudyResult:
     ------
     PermanentError
         If the file is damaged, or was written by another version of the software.
+    TransientError
+        If the file cannot be read now.
     """
     try:
         with zipfile.ZipFile(path) as archive:
@@ -99,10 +101,16 @@ def load(path: Path) -> StudyResult:
                 for index, instance in enumerate(study["instances"])
             )
         return _study_from_json(study, instances)
-    except (zipfile.BadZipFile, InvalidDicomError, EOFError, LookupError, ValueError) as error:
+    except OSError as error:
+        raise TransientError(
+            reason=f"Expected a readable outcome of an analysis at {path}; found {error}"
+        ) from error
+    except (
+        zipfile.BadZipFile, InvalidDicomError, EOFError, LookupError, TypeError, ValueError
+    ) as error:  # fmt: skip
         raise PermanentError(
-            reason=f"Expected the outcome of an analysis at {path}; found {error!r}. "
-            "Analyse the study again"
+            reason=f"Expected the outcome of an analysis at {path}; found "
+            f"{type(error).__name__}. Analyse the study again"
         ) from error
 
 

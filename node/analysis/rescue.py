@@ -16,7 +16,8 @@ from node.work_queue import AnalysisWork, WorkQueue
 
 logger = logging.getLogger(__name__)
 
-_UNDER_WAY = (StudyState.SCHEDULED, StudyState.IN_PROGRESS)
+UNDER_WAY = (StudyState.SCHEDULED, StudyState.IN_PROGRESS)
+"""States of a revision whose analysis has not ended."""
 
 
 def analyses_under_way(session: Session) -> frozenset[AnalysisWork]:
@@ -24,7 +25,7 @@ def analyses_under_way(session: Session) -> frozenset[AnalysisWork]:
     rows = session.execute(
         select(Study.study_instance_uid, Revision.number, Revision.attempt)
         .join(Revision, Revision.study_id == Study.id)
-        .where(Revision.state.in_(_UNDER_WAY))
+        .where(Revision.state.in_(UNDER_WAY))
     )
     return frozenset(
         AnalysisWork(study_instance_uid=uid, revision=number, attempt=attempt)
@@ -59,7 +60,7 @@ def analyse_anew(session: Session, queue: WorkQueue, work: AnalysisWork, at: dat
             Revision.study_id == study.id,
             Revision.number == work.revision,
             Revision.attempt == work.attempt,
-            Revision.state.in_(_UNDER_WAY),
+            Revision.state.in_(UNDER_WAY),
         )
     ).one_or_none()
     if revision is None:

@@ -26,6 +26,7 @@ from node.analysis.outcome import (
     predecessors_of,
     write_outcome,
 )
+from node.analysis.rescue import UNDER_WAY
 from node.analysis.sources import SourceInstance
 from node.errors import PermanentError, TransientError, TriageReason
 from node.report.write import write_results
@@ -47,7 +48,6 @@ KINDS: Sequence[ResultKind] = PROFILES["everything"]
 
 _DONE = "done"
 _SUPERSEDED = "superseded"
-_UNDER_WAY = (StudyState.SCHEDULED, StudyState.IN_PROGRESS)
 
 
 class StudyAnalyser(Protocol):
@@ -350,7 +350,7 @@ def _find(session: Session, work: AnalysisWork) -> tuple[Study, Revision] | None
     revision = session.scalars(
         select(Revision).where(Revision.study_id == study.id, Revision.number == work.revision)
     ).one_or_none()
-    if revision is None or revision.attempt != work.attempt or revision.state not in _UNDER_WAY:
+    if revision is None or revision.attempt != work.attempt or revision.state not in UNDER_WAY:
         return None
     return study, revision
 

@@ -134,17 +134,36 @@ def test_a_damaged_file_is_no_outcome(result: StudyResult, tmp_path: Path) -> No
         load(tmp_path / "record")
 
 
+def test_an_outcome_with_other_fields_is_refused(result: StudyResult, tmp_path: Path) -> None:
+    save(result, tmp_path / "record")
+    change_json(tmp_path / "record", b'"peak_row"', b'"peak_RAW"')
+
+    with pytest.raises(PermanentError, match="TypeError"):
+        load(tmp_path / "record")
+
+
+def test_an_outcome_that_cannot_be_read_is_worth_another_try(tmp_path: Path) -> None:
+    with pytest.raises(TransientError, match="directory"):
+        load(tmp_path)
+
+
 def test_an_outcome_of_another_version_is_refused(result: StudyResult, tmp_path: Path) -> None:
     save(result, tmp_path / "record")
-    with zipfile.ZipFile(tmp_path / "record") as archive:
-        members = {name: archive.read(name) for name in archive.namelist()}
-    members["study.json"] = members["study.json"].replace(b'"format": 1', b'"format": 99')
-    with zipfile.ZipFile(tmp_path / "record", "w") as archive:
-        for name, content in members.items():
-            archive.writestr(name, content)
+    change_json(tmp_path / "record", b'"format": 1', b'"format": 99')
 
     with pytest.raises(PermanentError, match="99"):
         load(tmp_path / "record")
+
+
+def change_json(record: Path, old: bytes, new: bytes) -> None:
+    """Replace what stands in the part of a record that is JSON."""
+    with zipfile.ZipFile(record) as archive:
+        members = {name: archive.read(name) for name in archive.namelist()}
+    assert old in members["study.json"]
+    members["study.json"] = members["study.json"].replace(old, new)
+    with zipfile.ZipFile(record, "w") as archive:
+        for name, content in members.items():
+            archive.writestr(name, content)
 
 
 def test_reading_an_outcome_does_without_tensorflow() -> None:
