@@ -2,16 +2,13 @@
 
 import json
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from model.manifest import NOT_FOR_DIAGNOSTIC_USE
 from model.views import Laterality
 from node import __version__
 from node.predict.find import Found
-from node.results import InstanceResult, StudyResult
-
-if TYPE_CHECKING:
-    from node.predict.run import Prediction
+from node.results import InstanceResult, ResultObject, StudyResult
 
 FORMAT_VERSION = 1
 """Changes when a name that is there changes its meaning or goes away."""
@@ -19,57 +16,67 @@ FORMAT_VERSION = 1
 Document = dict[str, Any]
 
 
-def describe(found: Found, predictions: "Sequence[Prediction]") -> Document:
-    """Describe all studies.
+def describe(found: Found, *, model: Document, studies: Sequence[Document]) -> Document:
+    """Describe everything that was found.
 
     Parameters
     ----------
     found
         What the files held.
-    predictions
-        One for each study, at least one; all with the same weights.
+    model
+        What analysed the studies, by `describe_model`.
+    studies
+        Each by `describe_study`.
 
     Returns
     -------
     document
-        Of JSON values alone. Scores are AI malignancy scores in [0, 1], calibrated at
-        ``model.calibration_prevalence``; where the site states a prevalence,
-        ``probability_of_cancer`` is the score carried to it. A breast is ``R``, ``L`` or null
-        where nothing in the image says which.
+        Of JSON values alone.
     """
-    manifest = predictions[0].result.manifest
-    point = manifest.operating_point
     return {
         "format_version": FORMAT_VERSION,
         "notice": NOT_FOR_DIAGNOSTIC_USE,
         "software": {"name": "mammonode", "version": __version__},
-        "model": {
-            "name": manifest.name,
-            "version": manifest.version,
-            "weights_sha256": manifest.sha256,
-            "licence": manifest.licence,
-            "calibration_prevalence": manifest.calibration.prevalence,
-            "site_prevalence": predictions[0].result.prevalence,
-            "operating_point": {
-                "threshold": point.threshold,
-                "chosen_for": point.chosen_for,
-                "sensitivity": point.sensitivity,
-                "specificity": point.specificity,
-            },
-        },
-        "studies": [_study(prediction) for prediction in predictions],
+        "model": model,
+        "studies": list(studies),
         "left_out": [{"path": str(each.path), "reason": each.reason} for each in found.left_out],
         "not_dicom": found.not_dicom,
     }
 
 
-def to_json(document: Document) -> str:
-    """Write the document as indented JSON that ends with a line feed."""
-    return json.dumps(document, indent=2, ensure_ascii=False) + "\n"
+def describe_model(result: StudyResult) -> Document:
+    """Describe the model that an analysis was made with."""
+    manifest = result.manifest
+    point = manifest.operating_point
+    return {
+        "name": manifest.name,
+        "version": manifest.version,
+        "weights_sha256": manifest.sha256,
+        "licence": manifest.licence,
+        "calibration_prevalence": manifest.calibration.prevalence,
+        "site_prevalence": result.prevalence,
+        "operating_point": {
+            "threshold": point.threshold,
+            "chosen_for": point.chosen_for,
+            "sensitivity": point.sensitivity,
+            "specificity": point.specificity,
+        },
+    }
 
 
-def _study(prediction: "Prediction") -> Document:
-    result = prediction.result
+def describe_study(result: StudyResult, objects: Sequence[Document]) -> Document:
+    """Describe one study: what came of each image, by breast.
+
+    Parameters
+    ----------
+    result
+        The analysis. Scores are AI malignancy scores in [0, 1], calibrated at
+        ``model.calibration_prevalence``; where the site states a prevalence,
+        ``probability_of_cancer`` is the score carried to it. A breast is ``R``, ``L`` or null
+        where nothing in the image says which.
+    objects
+        What was written of it, each by `describe_object`.
+    """
     lateralities = (Laterality.RIGHT, Laterality.LEFT, None)
     return {
         "study_instance_uid": result.study_instance_uid,
@@ -80,17 +87,24 @@ def _study(prediction: "Prediction") -> Document:
             for laterality in lateralities
             if any(instance.laterality is laterality for instance in result.instances)
         ],
-        "results": [
-            {
-                "kind": written.result_object.kind.value,
-                "sop_class_uid": str(written.result_object.dataset.SOPClassUID),
-                "sop_instance_uid": str(written.result_object.dataset.SOPInstanceUID),
-                "source_sop_instance_uid": written.result_object.source_sop_instance_uid,
-                "file": written.file,
-            }
-            for written in prediction.objects
-        ],
+        "results": list(objects),
     }
+
+
+def describe_object(result_object: ResultObject, file: str) -> Document:
+    """Describe one result object; `file` is relative to the output folder."""
+    return {
+        "kind": result_object.kind.value,
+        "sop_class_uid": str(result_object.dataset.SOPClassUID),
+        "sop_instance_uid": str(result_object.dataset.SOPInstanceUID),
+        "source_sop_instance_uid": result_object.source_sop_instance_uid,
+        "file": file,
+    }
+
+
+def to_json(document: Document) -> str:
+    """Write the document as indented JSON that ends with a line feed."""
+    return json.dumps(document, indent=2, ensure_ascii=False) + "\n"
 
 
 def _breast(result: StudyResult, laterality: Laterality | None) -> Document:

@@ -2,40 +2,24 @@
 
 import io
 from collections.abc import Callable, Collection
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pydicom import dcmwrite
 
+from node.analysis.sources import SourceInstance
 from node.errors import PermanentError, TransientError
 from node.predict import document
 from node.predict.find import Found, FoundStudy
 from node.report.write import write_results
 from node.result_kinds import ResultKind
-from node.results import ResultObject, StudyResult
+from node.results import StudyResult
 from node.settings import Settings
 
 if TYPE_CHECKING:
     from node.analysis.pipeline import Analyser
 
 RESULT_FILE = "result.json"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class WrittenObject:
-    """One result object and its file, relative to the output folder, with forward slashes."""
-
-    result_object: ResultObject
-    file: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Prediction:
-    """What came of one study, and what was written of it."""
-
-    result: StudyResult
-    objects: tuple[WrittenObject, ...]
 
 
 def predict(
@@ -84,29 +68,23 @@ def predict(
     _make_folder(out)
     from node.analysis.pipeline import Analyser  # late: it loads TensorFlow
 
+    model: document.Document = {}
+    studies: list[document.Document] = []
     with Analyser.load(settings) as analyser:
-        predictions = [
-            _predict_study(study, out, kinds=kinds, analyser=analyser, on_image=on_image)
-            for study in found.studies
-        ]
-    described = document.describe(found, predictions)
+        for study in found.studies:
+            result = _analyse(study, analyser, on_image)
+            # Of each study only words stay in memory, not its pictures.
+            model = document.describe_model(result)
+            studies.append(document.describe_study(result, _write_objects(result, kinds, out)))
+    described = document.describe(found, model=model, studies=studies)
     _write(out / RESULT_FILE, document.to_json(described).encode())
     return described
 
 
-def _predict_study(
-    study: FoundStudy,
-    out: Path,
-    *,
-    kinds: Collection[ResultKind],
-    analyser: "Analyser",
-    on_image: Callable[[], None],
-) -> Prediction:
-    from node.analysis.sources import SourceInstance
-
-    result = analyser.analyse(
+def _analyse(study: FoundStudy, analyser: "Analyser", on_image: Callable[[], None]) -> StudyResult:
+    return analyser.analyse(
         study_instance_uid=study.study_instance_uid,
-        revision=None,
+        revision=1,
         closed_at=study.closed_at,
         sources=[
             SourceInstance(
@@ -119,15 +97,22 @@ def _predict_study(
         ],
         on_image=on_image,
     )
-    _make_folder(out / study.study_instance_uid)
-    objects: list[WrittenObject] = []
+
+
+def _write_objects(
+    result: StudyResult, kinds: Collection[ResultKind], out: Path
+) -> list[document.Document]:
+    """Write the objects of one study, and describe each."""
+    folder = result.study_instance_uid
+    _make_folder(out / folder)
+    described = []
     for made in write_results(result, kinds):
-        name = f"{study.study_instance_uid}/{made.kind}_{made.index + 1}.dcm"
+        name = f"{folder}/{made.kind}_{made.index + 1}.dcm"
         buffer = io.BytesIO()
         dcmwrite(buffer, made.dataset, enforce_file_format=True)
         _write(out / name, buffer.getvalue())
-        objects.append(WrittenObject(result_object=made, file=name))
-    return Prediction(result=result, objects=tuple(objects))
+        described.append(document.describe_object(made, name))
+    return described
 
 
 def _make_folder(folder: Path) -> None:
