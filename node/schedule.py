@@ -8,7 +8,7 @@ import logging
 from collections.abc import Callable
 from datetime import datetime, timedelta
 
-from apscheduler.events import EVENT_JOB_ERROR, EVENT_JOB_MISSED, JobExecutionEvent
+from apscheduler.events import EVENT_JOB_ERROR, EVENT_JOB_EXECUTED, JobExecutionEvent
 from apscheduler.schedulers.background import BackgroundScheduler
 
 from node.analysis.rescue import analyse_anew, analyses_under_way
@@ -31,6 +31,8 @@ AT_ONCE = 100
 """Deliveries that are queued in one transaction; the others follow with the next tick."""
 KEEP_FINISHED_DAYS = 30
 """Finished work stays in the queue's own tables for so long; the study log keeps its story."""
+FAILURE_REPEATED_S = 60
+"""A job that goes on failing is spoken of so often, however often it runs."""
 WORKER_SILENCE_S = 120
 """A worker that gives no sign of life for so long has lost its slot."""
 
@@ -70,13 +72,14 @@ class Clock:
         self._queue = queue
         self._now = now
         self._is_disk_low = False
+        self._told_at: dict[str, datetime] = {}
         # It warns of every tick that a longer one swallowed; that is what `coalesce` is for.
         logging.getLogger("apscheduler.scheduler").setLevel(logging.ERROR)
         self._scheduler = BackgroundScheduler(
             timezone="UTC",
             job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": None},
         )
-        self._scheduler.add_listener(_log_failure, EVENT_JOB_ERROR | EVENT_JOB_MISSED)
+        self._scheduler.add_listener(self._tell, EVENT_JOB_ERROR | EVENT_JOB_EXECUTED)
         for name, job, seconds in (
             ("close_out", close_out, CLOSE_OUT_INTERVAL_S),
             ("queue_deliveries", self.queue_deliveries, DELIVERY_INTERVAL_S),
@@ -171,11 +174,21 @@ class Clock:
             else:
                 deliver_anew(session, self._queue, work, self._now())
 
-
-def _log_failure(event: JobExecutionEvent) -> None:
-    """Tell of a job that failed; it runs again after its interval."""
-    logger.error(
-        "Scheduled job failed; it runs again",
-        extra={"event": "job_failed", "job": event.job_id},
-        exc_info=event.exception,
-    )
+    def _tell(self, event: JobExecutionEvent) -> None:
+        """Tell when a job begins to fail, now and then while it does, and when it is over."""
+        job = event.job_id
+        if event.exception is None:
+            if self._told_at.pop(job, None):
+                logger.info(
+                    "Scheduled job works again", extra={"event": "job_recovered", "job": job}
+                )
+            return
+        now, told_at = self._now(), self._told_at.get(job)
+        if told_at and now - told_at < timedelta(seconds=FAILURE_REPEATED_S):
+            return
+        self._told_at[job] = now
+        logger.error(
+            "Scheduled job failed; it runs again",
+            extra={"event": "job_failed", "job": job},
+            exc_info=event.exception,
+        )
