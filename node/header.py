@@ -26,6 +26,8 @@ CANNOT_UNDERSTAND = 0xC000
 MAX_ELEMENTS = 200_000
 """More elements than that are an attack on our time, not an image."""
 MAX_DEPTH = 32
+MAX_HEADER_BYTES = 256 * 1024**2
+"""Of all that is read into memory before the pixel data: many values that are each short enough."""
 MAX_HEADER_VALUE_BYTES = 1024**2
 """Longer values are not read into memory; a few VOI LUTs of 16 bits are the longest that is asked
 of a header."""
@@ -176,6 +178,7 @@ class _Walk:
         self._end = end
         self._position = file.tell()
         self._element_count = 0
+        self._header_bytes = 0
 
     def elements(self, end: int, encoding: _Encoding, *, depth: int) -> None:
         """Walk until `end`, or in an item of undefined length until its delimiter."""
@@ -186,6 +189,7 @@ class _Walk:
                 return
             if tag[0] == _ITEM[0]:
                 raise _rejected(f"expected an element at byte {self._position}, found an item")
+            begin = self._position
             if length != _UNDEFINED:
                 self._skip(length, tag)
             elif tag[0] == _PIXEL_DATA_GROUP:
@@ -193,8 +197,16 @@ class _Walk:
             else:
                 inner = _UN_SEQUENCE if vr == b"UN" else encoding
                 self._items(inner, depth=depth + 1)
+            is_left_in_file = MAX_HEADER_VALUE_BYTES < length < _UNDEFINED
+            if depth == 0 and tag[0] < _PIXEL_DATA_GROUP and not is_left_in_file:
+                self._count_header(self._position - begin)
         if is_open_item:
             raise _rejected("the data set ends inside a sequence")
+
+    def _count_header(self, size_bytes: int) -> None:
+        self._header_bytes += size_bytes
+        if self._header_bytes > MAX_HEADER_BYTES:
+            raise _rejected(f"more than {MAX_HEADER_BYTES} bytes before the pixel data")
 
     def _items(self, encoding: _Encoding, *, depth: int) -> None:
         if depth > MAX_DEPTH:

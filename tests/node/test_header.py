@@ -17,6 +17,7 @@ from pydicom.uid import (
     RLELossless,
 )
 
+from node import header
 from node.errors import RejectedInstance
 from node.header import MAX_DEPTH, MAX_HEADER_VALUE_BYTES, dataset_offset, read_header
 from phantoms import ENCODABLE, film, mammogram, to_bytes, write
@@ -186,6 +187,38 @@ def test_elements_without_number_are_refused(tmp_path: Path) -> None:
             dataset_offset=0,
             max_dataset_bytes=10**8,
         )
+
+
+@pytest.mark.parametrize(
+    ("begin", "end"),
+    [
+        (b"", b""),
+        # One sequence of undefined length: its values are read whatever their length.
+        (
+            b"\x08\x00\x15\x11SQ\x00\x00\xff\xff\xff\xff\xfe\xff\x00\xe0\xff\xff\xff\xff",
+            b"\xfe\xff\x0d\xe0\x00\x00\x00\x00\xfe\xff\xdd\xe0\x00\x00\x00\x00",
+        ),
+    ],
+)
+def test_a_header_that_would_fill_the_memory_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, begin: bytes, end: bytes
+) -> None:
+    monkeypatch.setattr(header, "MAX_HEADER_BYTES", 10_000)
+    path = tmp_path / "long"
+    value = b"\x09\x00\x01\x10LT" + (1000).to_bytes(2, "little") + b"x" * 1000
+
+    def read(count: int) -> Dataset:
+        path.write_bytes(begin + value * count + end)
+        return read_header(
+            path,
+            transfer_syntax_uid=ExplicitVRLittleEndian,
+            dataset_offset=0,
+            max_dataset_bytes=10**8,
+        )
+
+    assert read(9)
+    with pytest.raises(RejectedInstance, match="more than 10000 bytes before the pixel data"):
+        read(11)
 
 
 def test_a_film_is_read_as_a_mammogram_is(tmp_path: Path) -> None:
