@@ -17,6 +17,7 @@ from model.errors import PixelDataCause, PixelDataError
 Float32Array = npt.NDArray[np.float32]
 Float64Array = npt.NDArray[np.float64]
 BoolArray = npt.NDArray[np.bool_]
+UInt16Array = npt.NDArray[np.uint16]
 
 # Rows that are looked up at a time: few enough that numpy's widened indices stay in the cache,
 # three times as fast as all at once.
@@ -203,19 +204,43 @@ def _lut(item: Dataset, *, is_signed: bool) -> tuple[Float64Array, int, int]:
     count = count % 2**16 or 2**16
     if is_signed and first >= 2**15:
         first -= 2**16
-    data = item.get("LUTData")
-    if isinstance(data, bytes):
-        # Written as OW: 8 bit entries lie one to a word, or two.
-        is_packed = bits <= 8 and len(data) < 2 * count
-        entries = np.frombuffer(data[: len(data) // 2 * 2], "<u1" if is_packed else "<u2")
-    else:
-        entries = np.array([int(number) for number in _numbers(item, "LUTData")]) & 0xFFFF
+    words = lut_words(item)
+    # Entries of 8 bits lie one to a word, or two.
+    entries = words.view(np.uint8) if bits <= 8 and words.size < count else words
     if not 8 <= bits <= 16 or entries.size < count:
         raise _unusable(
             f"{count} entries of 8 to 16 bits in LUT Data (0028,3006), by the LUT Descriptor",
             f"{entries.size} entries of {bits} bits",
         )
     return entries[:count].astype(np.float64), first, bits
+
+
+def lut_words(item: Dataset) -> UInt16Array:
+    """Read LUT Data (0028,3006) of an item of a LUT sequence, written as US or as OW.
+
+    Parameters
+    ----------
+    item
+        As it was read, or as it was made.
+
+    Returns
+    -------
+    words
+        Shape (words,), little endian; empty if there are none.
+
+    Raises
+    ------
+    PixelDataError
+        If the values are no numbers.
+    """
+    data = item.get("LUTData")
+    if not isinstance(data, bytes):
+        numbers = np.array([int(number) for number in _numbers(item, "LUTData")], np.int64)
+        return (numbers & 0xFFFF).astype("<u2")
+    # pydicom leaves the bytes of OW as they were in the file (PS3.5 7.3).
+    _, is_little_endian = item.original_encoding
+    words = np.frombuffer(data, ">u2" if is_little_endian is False else "<u2", len(data) // 2)
+    return words.astype("<u2")
 
 
 def _numbers(ds: Dataset, keyword: str) -> list[float]:

@@ -12,7 +12,6 @@ DICOM PS3.3 A.33.1 Grayscale Softcopy Presentation State; PS3.4 N.2 (order of tr
 from copy import deepcopy
 from typing import Any
 
-import numpy as np
 from pydicom.dataset import Dataset
 from pydicom.multival import MultiValue
 from pydicom.sequence import Sequence
@@ -20,6 +19,7 @@ from pydicom.uid import GrayscaleSoftcopyPresentationStateStorage
 
 from model.explain import Region
 from model.manifest import NOT_FOR_DIAGNOSTIC_USE
+from model.pixels import lut_words
 from node.report import envelope, provenance
 from node.report.regions import Float64Array, outline, tracking_identifier
 from node.report.score_words import score_words
@@ -263,8 +263,8 @@ def _lut(source: Dataset) -> Dataset | None:
     What the dictionary leaves open (US or SS, US or OW) is decided here: without Pixel
     Representation (0028,0103) a presentation state could not say it.
     """
-    descriptor, data = source.get("LUTDescriptor"), source.get("LUTData")
-    if not isinstance(descriptor, MultiValue | list) or len(descriptor) != 3 or not data:
+    descriptor, words = source.get("LUTDescriptor"), lut_words(source)
+    if not isinstance(descriptor, MultiValue | list) or len(descriptor) != 3 or not words.size:
         return None
     count, first, bits = (int(number) for number in descriptor)
     count %= 2**16
@@ -278,8 +278,6 @@ def _lut(source: Dataset) -> Dataset | None:
     for keyword in ("LUTExplanation", "ModalityLUTType"):
         if source.get(keyword):
             item[keyword] = deepcopy(source[keyword])
-    if not isinstance(data, bytes):
-        data = (np.array(data, np.int64) & 0xFFFF).astype("<u2").tobytes()
     # Not US: the length of that is 16 bits in Explicit VR, too short for 65,536 entries.
-    item.add_new("LUTData", "OW", data)
+    item.add_new("LUTData", "OW", words.tobytes())
     return item

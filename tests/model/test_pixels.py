@@ -1,18 +1,25 @@
 """Stored values to display values, by every way that a header can ask for."""
 
+import io
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pytest
+from pydicom import dcmread
 from pydicom.dataset import Dataset
 from pydicom.pixels.processing import apply_modality_lut, apply_voi_lut
 from pydicom.sequence import Sequence
-from pydicom.uid import ExplicitVRBigEndian, ImplicitVRLittleEndian, RLELossless
+from pydicom.uid import (
+    ExplicitVRBigEndian,
+    ExplicitVRLittleEndian,
+    ImplicitVRLittleEndian,
+    RLELossless,
+)
 
 from model.errors import PixelDataCause, PixelDataError
 from model.pixels import read_display
-from phantoms import breast_pixels, film, mammogram
+from phantoms import breast_pixels, film, mammogram, to_bytes
 
 Float64Array = npt.NDArray[np.float64]
 
@@ -205,6 +212,35 @@ def test_a_voi_lut_is_what_pydicom_makes_of_it() -> None:
     expected = apply_voi_lut(np.arange(4096).astype("<u2"), ds).reshape(64, 64) / 4095
 
     np.testing.assert_allclose(read_display(ds), expected, atol=_ROUNDING)
+
+
+@pytest.mark.parametrize(
+    "transfer_syntax", [ExplicitVRLittleEndian, ImplicitVRLittleEndian, ExplicitVRBigEndian]
+)
+def test_a_voi_lut_is_read_in_the_byte_order_of_its_file(transfer_syntax: str) -> None:
+    entries = (4095 * (np.arange(4096) / 4095) ** 0.6).round().astype("<u2")
+    ds = mammogram(transfer_syntax=transfer_syntax)
+    item = lut_item(entries, first=0, bits=12, as_bytes=True)
+    if transfer_syntax == ExplicitVRBigEndian:
+        item.LUTData = entries.byteswap().tobytes()
+    ds.VOILUTSequence = Sequence([item])
+
+    display = read_display(dcmread(io.BytesIO(to_bytes(ds))))
+
+    drawn = np.round(breast_pixels("R") * 4095).astype(int)
+    np.testing.assert_allclose(display, entries[drawn] / 4095, atol=_ROUNDING)
+
+
+def test_entries_of_eight_bits_may_lie_two_to_a_word() -> None:
+    ds = ramp()
+    item = Dataset()
+    item.add_new("LUTDescriptor", "US", [256, 0, 8])
+    item.add_new("LUTData", "OW", bytes(range(256)))
+    ds.VOILUTSequence = Sequence([item])
+
+    display = read_display(ds).ravel()
+
+    np.testing.assert_allclose(display[:256], np.arange(256) / 255, atol=_ROUNDING)
 
 
 def test_a_voi_lut_may_begin_below_zero() -> None:
