@@ -29,6 +29,8 @@ logger = logging.getLogger(__name__)
 
 SQLITE_FILE = "mammonode.sqlite"
 BUSY_TIMEOUT_S = 30
+CONNECT_TIMEOUT_S = 10
+"""For a PostgreSQL server to answer; by default a silent one would be waited for over minutes."""
 MIGRATIONS = Path(__file__).parent / "migrations"
 VERSION_TABLE = "study_log_version"
 """Ours; the durable engine keeps its own tables and versions in the same database."""
@@ -175,7 +177,11 @@ def _engine_options(url: str) -> dict[str, Any]:
     if url.startswith("sqlite"):
         # Readers never wait for a connection; writers take turns before they ask for one.
         return options | {"connect_args": {"timeout": BUSY_TIMEOUT_S}, "max_overflow": -1}
-    return options | {"pool_pre_ping": True, "max_overflow": 20}
+    return options | {
+        "connect_args": {"connect_timeout": CONNECT_TIMEOUT_S},
+        "pool_pre_ping": True,
+        "max_overflow": 20,
+    }
 
 
 def _set_up_sqlite(dbapi_connection: Any, _entry: ConnectionPoolEntry) -> None:

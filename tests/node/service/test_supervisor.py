@@ -53,6 +53,7 @@ def test_a_receiver_answers_until_sigterm_and_leaves_nothing_behind(tmp_path: Pa
 
     assert answers == [True]
     assert read_port(settings.data_dir) is None
+    assert not list(settings.data_dir.glob("run/*.slot"))  # those are for workers
     assert signal.getsignal(signal.SIGTERM) is handler_before
     with Store(settings.data_dir).owned():
         pass  # the data folder is free again
