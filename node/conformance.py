@@ -87,6 +87,14 @@ KINDS: Mapping[ResultKind, WrittenKind] = {
         content="RGB picture: the view with the Grad-CAM of the score laid over it",
         when="one for each view that was analysed",
     ),
+    ResultKind.SUMMARY_PAGE: WrittenKind(
+        sop_class_uid=SecondaryCaptureImageStorage,
+        modality="OT",
+        title=None,
+        content="RGB picture: the four standard views in hanging order, small, with the scores of "
+        "breasts and study; an empty place says why",
+        when="one, always",
+    ),
     ResultKind.PRESENTATION_STATE: WrittenKind(
         sop_class_uid=GrayscaleSoftcopyPresentationStateStorage,
         modality="PR",

@@ -11,6 +11,7 @@ class ResultKind(StrEnum):
     MEASUREMENT_REPORT = "measurement_report"
     CAD_REPORT = "cad_report"
     HEAT_MAP = "heat_map"
+    SUMMARY_PAGE = "summary_page"
     PRESENTATION_STATE = "presentation_state"
 
 
@@ -19,7 +20,12 @@ REPORT_KINDS = (ResultKind.SCORE_REPORT, ResultKind.MEASUREMENT_REPORT, ResultKi
 
 PROFILES: Mapping[str, tuple[ResultKind, ...]] = {
     "workstation": (ResultKind.CAD_REPORT, ResultKind.HEAT_MAP),
-    "ohif": (ResultKind.SCORE_REPORT, ResultKind.MEASUREMENT_REPORT, ResultKind.HEAT_MAP),
+    "ohif": (
+        ResultKind.SCORE_REPORT,
+        ResultKind.MEASUREMENT_REPORT,
+        ResultKind.HEAT_MAP,
+        ResultKind.SUMMARY_PAGE,
+    ),
     "weasis": (ResultKind.SCORE_REPORT, ResultKind.PRESENTATION_STATE, ResultKind.HEAT_MAP),
     "everything": tuple(ResultKind),
 }

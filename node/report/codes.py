@@ -174,6 +174,7 @@ SENSITIVITY = _private("SENSITIVITY", "Operating point, sensitivity on validatio
 SPECIFICITY = _private("SPECIFICITY", "Operating point, specificity on validation data")
 CALIBRATION_PREVALENCE = _private("CALIB_PREVALENCE", "Prevalence of the calibration")
 SITE_PREVALENCE = _private("SITE_PREVALENCE", "Prevalence set for this site")
+SUMMARY_OF_VIEWS = _private("SUMMARY_OF_VIEWS", "Summary of several views")
 ROLL_UP = _private("ROLL_UP", "How scores roll up")
 
 

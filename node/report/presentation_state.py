@@ -19,7 +19,7 @@ from pydicom.uid import GrayscaleSoftcopyPresentationStateStorage
 
 from model.explain import Region
 from model.manifest import NOT_FOR_DIAGNOSTIC_USE
-from model.pixels import lut_words
+from model.pixels import is_inverted, lut_words
 from node.report import envelope, provenance
 from node.report.regions import Float64Array, outline, tracking_identifier
 from node.report.score_words import score_words
@@ -104,8 +104,7 @@ def _presentation_state(result: StudyResult, instance: InstanceResult) -> Datase
     if voi_lut is not None:
         ds.SoftcopyVOILUTSequence = Sequence([voi_lut])
     # The output is P-Values, in which more is always brighter (PS3.4 N.2.3).
-    is_inverted = source.PhotometricInterpretation == "MONOCHROME1"
-    ds.PresentationLUTShape = "INVERSE" if is_inverted else "IDENTITY"
+    ds.PresentationLUTShape = "INVERSE" if is_inverted(source) else "IDENTITY"
     return ds
 
 

@@ -7,6 +7,7 @@ from node.report.heat_map import write_heat_maps
 from node.report.measurement_report import write_measurement_report
 from node.report.presentation_state import write_presentation_states
 from node.report.score_report import write_score_report
+from node.report.summary_page import write_summary_page
 from node.results import ResultKind, ResultObject, StudyResult
 
 WRITERS: Mapping[ResultKind, Callable[[StudyResult], list[ResultObject]]] = {
@@ -14,6 +15,7 @@ WRITERS: Mapping[ResultKind, Callable[[StudyResult], list[ResultObject]]] = {
     ResultKind.MEASUREMENT_REPORT: write_measurement_report,
     ResultKind.CAD_REPORT: write_cad_report,
     ResultKind.HEAT_MAP: write_heat_maps,
+    ResultKind.SUMMARY_PAGE: write_summary_page,
     ResultKind.PRESENTATION_STATE: write_presentation_states,
 }
 """One writer for each kind; a new kind is a file of its own and a line here."""

@@ -6,7 +6,7 @@ import pytest
 from pydicom import dcmread
 from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence
-from pydicom.uid import UID, ImplicitVRLittleEndian
+from pydicom.uid import UID, ExplicitVRBigEndian, ImplicitVRLittleEndian
 
 import phantoms
 import study_results
@@ -241,6 +241,25 @@ def test_a_modality_lut_goes_before_rescale() -> None:
 )
 def test_the_polarity_of_the_source_is_kept(photometric: str, shape: str) -> None:
     assert of(phantoms.mammogram(photometric=photometric)).PresentationLUTShape == shape
+
+
+def test_a_source_that_is_shown_inverted_stays_inverted() -> None:
+    source = phantoms.mammogram(photometric="MONOCHROME2", PresentationLUTShape="INVERSE")
+
+    assert of(source).PresentationLUTShape == "INVERSE"
+
+
+def test_a_lut_of_a_big_endian_source_is_written_little_endian() -> None:
+    entries = np.arange(4096, dtype=">u2")
+    table = Dataset()
+    table.add_new("LUTDescriptor", "US", [4096, 0, 12])
+    table.add_new("LUTData", "OW", entries.tobytes())
+    source = phantoms.mammogram(transfer_syntax=ExplicitVRBigEndian, VOILUTSequence=[table])
+
+    (item,) = of(source).SoftcopyVOILUTSequence
+
+    written = np.frombuffer(item.VOILUTSequence[0].LUTData, "<u2")
+    np.testing.assert_array_equal(written, np.arange(4096))
 
 
 def test_the_whole_view_is_shown_in_its_own_spacing() -> None:
