@@ -77,7 +77,7 @@ def read_display(ds: Dataset) -> Float32Array:
             cause=PixelDataCause.ALL_ZERO,
         )  # fmt: skip
     table = _voi_lut(modality, ds, lowest=float(shown.min()), highest=float(shown.max()))
-    if _is_inverted(ds):
+    if is_inverted(ds):
         table = 1.0 - table
     table[is_padding] = 0.0
     return _look_up(table.astype(np.float32), stored)
@@ -182,8 +182,8 @@ _WINDOWS: dict[str, tuple[float, Callable[[Float64Array, float, float], Float64A
 """VOI LUT Function (0028,1056): the least Window Width that it allows, and what it does."""
 
 
-def _is_inverted(ds: Dataset) -> bool:
-    """Whether the lowest value is to be shown white."""
+def is_inverted(ds: Dataset) -> bool:
+    """Whether the lowest value is to be shown white, by either attribute that can say so."""
     return (
         ds.PhotometricInterpretation == "MONOCHROME1"
         or str(ds.get("PresentationLUTShape", "")).strip().upper() == "INVERSE"
