@@ -16,6 +16,8 @@ from training.input_pipeline import prepared_crops
 from training.settings import Stage, TrainingSettings
 from training.splits import Split, by_split
 
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
+
 SIZE_PX = (64, 48)
 
 

@@ -149,6 +149,8 @@ def test_an_average_of_weights_lies_between_them(tmp_path: Path) -> None:
     np.testing.assert_allclose(softmax.get_weights()[0], 2.0)
 
 
+@pytest.mark.slow
+@pytest.mark.timeout(900)
 def test_a_run_leaves_the_weights_that_validation_chose_and_never_reads_the_test_split(
     data_set: DataSet, imagenet: Path, tmp_path: Path
 ) -> None:
