@@ -47,7 +47,7 @@ name = "demo-pacs"
 ae_title = {json.dumps(AE_TITLE)}
 host = "127.0.0.1"
 port = {pacs_port}
-profile = "ohif"
+profile = "everything"
 """,
         encoding="utf-8",
     )

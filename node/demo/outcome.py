@@ -35,8 +35,8 @@ class Outcome:
         Score of each view that was analysed.
     model
         Name and version of the weights.
-    result_uids
-        SOP Instance UID of every result object, with its kind.
+    kinds
+        Kind of every result object that was made, by SOP Instance UID.
     is_delivered
         Whether the PACS has acknowledged them all, as the log has it.
     has_ended
@@ -49,18 +49,18 @@ class Outcome:
     is_suspicious: bool | None = None
     view_scores: Mapping[tuple[Laterality, str], float]
     model: str = ""
-    result_uids: Mapping[str, ResultKind]
+    kinds: Mapping[str, ResultKind]
     is_delivered: bool = False
     has_ended: bool = False
 
     def is_complete(self, filed: Sequence[Filed]) -> bool:
         """Whether `filed` is one score report, a heat map a view, and all else that was made."""
-        kinds = Counter(item.kind for item in filed)
+        kinds = Counter(self.kinds.values())
         return (
             self.state is StudyState.COMPLETED
             and self.is_delivered
             and set(self.view_scores) == set(STANDARD_VIEWS)
-            and {item.sop_instance_uid: item.kind for item in filed} == self.result_uids
+            and {item.sop_instance_uid for item in filed} == set(self.kinds)
             and kinds[ResultKind.SCORE_REPORT] == 1
             and kinds[ResultKind.HEAT_MAP] == len(STANDARD_VIEWS)
         )
@@ -71,10 +71,10 @@ def read_outcome(database: Database, study_instance_uid: str) -> Outcome:
     with database.reading() as session:
         study = session.scalar(select(Study).filter_by(study_instance_uid=study_instance_uid))
         if study is None:
-            return Outcome(view_scores={}, result_uids={})
+            return Outcome(view_scores={}, kinds={})
         state = StudyState(study.state)
         if not study.revisions:
-            return Outcome(state=state, view_scores={}, result_uids={})
+            return Outcome(state=state, view_scores={}, kinds={})
         revision = study.revisions[-1]
         states = {DeliveryState(delivery.state) for delivery in revision.deliveries}
         reasons = (revision.reason, *(delivery.reason for delivery in revision.deliveries))
@@ -90,7 +90,7 @@ def read_outcome(database: Database, study_instance_uid: str) -> Outcome:
                 if one.score is not None and one.instance.laterality and one.instance.view_position
             },
             model=f"{revision.model_name} {revision.model_version}",
-            result_uids={r.sop_instance_uid: ResultKind(r.kind) for r in revision.results},
+            kinds={r.sop_instance_uid: ResultKind(r.kind) for r in revision.results},
             is_delivered=is_delivered,
             has_ended=state in ENDED and (is_delivered or DeliveryState.FAILED in states),
         )

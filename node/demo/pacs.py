@@ -1,5 +1,7 @@
 """A small PACS: files every object that it is sent, as it came."""
 
+import itertools
+import re
 import threading
 import time
 from collections.abc import Mapping
@@ -10,7 +12,6 @@ from types import TracebackType
 from typing import Any, Self
 
 from pydicom import dcmread
-from pydicom.dataset import Dataset
 from pynetdicom import (
     AE,
     AllStoragePresentationContexts,
@@ -20,15 +21,8 @@ from pynetdicom import (
 from pynetdicom.transport import ThreadedAssociationServer
 
 from model.views import read_view
-from node.result_kinds import ResultKind
 
 AE_TITLE = "DEMO_PACS"
-
-_KIND_BY_TITLE: Mapping[str, ResultKind] = {
-    "126001": ResultKind.SCORE_REPORT,
-    "126000": ResultKind.MEASUREMENT_REPORT,
-}
-"""Code value (scheme DCM) of a report's title, PS3.16 CID 7021."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,8 +31,6 @@ class Filed:
 
     Attributes
     ----------
-    kind
-        What its SOP class and title say it is; None if it is no result of ours.
     laterality, view_position
         As it says; empty in a report.
     path
@@ -49,7 +41,6 @@ class Filed:
 
     study_instance_uid: str
     sop_instance_uid: str
-    kind: ResultKind | None
     laterality: str
     view_position: str
     path: Path
@@ -111,22 +102,20 @@ class FilingPacs:
         encoded: bytes = event.encoded_dataset()
         ds = dcmread(BytesIO(encoded), stop_before_pixels=True)
         study_instance_uid = str(ds.StudyInstanceUID)
-        kind = _kind(ds)
         shown = read_view(ds)
         side, view = shown.laterality or "", shown.view_position or ""
         folder = self._folder / self._folder_names.get(study_instance_uid, study_instance_uid)
         folder.mkdir(parents=True, exist_ok=True)
-        name = "_".join(part for part in (kind or str(ds.Modality), side, view) if part)
+        series = str(ds.get("SeriesDescription", ds.Modality)).partition(" (")[0]
+        words = re.findall(r"[a-z0-9]+", series.lower())
+        name = "_".join(part for part in (*words, side, view) if part)
         with self._lock:
             known = self._filed.get(str(ds.SOPInstanceUID))
-            path = known.path if known else folder / f"{name}.dcm"
-            if known is None and path.exists():
-                path = folder / f"{name}_{ds.SOPInstanceUID}.dcm"
+            path = known.path if known else _free_path(folder, name)
             path.write_bytes(encoded)
             self._filed[str(ds.SOPInstanceUID)] = Filed(
                 study_instance_uid=study_instance_uid,
                 sop_instance_uid=str(ds.SOPInstanceUID),
-                kind=kind,
                 laterality=side,
                 view_position=view,
                 path=path,
@@ -135,8 +124,7 @@ class FilingPacs:
         return 0x0000
 
 
-def _kind(ds: Dataset) -> ResultKind | None:
-    """Tell a result's kind from its Modality and, in a report, from its title."""
-    if ds.get("Modality") == "SR":
-        return _KIND_BY_TITLE.get(str(ds.ConceptNameCodeSequence[0].CodeValue))
-    return ResultKind.HEAT_MAP if "Rows" in ds else None
+def _free_path(folder: Path, name: str) -> Path:
+    """Find a file name that is not taken: number those that would be alike."""
+    names = itertools.chain([name], (f"{name}_{number}" for number in itertools.count(2)))
+    return next(path for path in (folder / f"{one}.dcm" for one in names) if not path.exists())

@@ -16,7 +16,7 @@ from node.demo.films import FilmStudy, find_films, regroup
 from node.demo.node_process import running_node, write_settings
 from node.demo.outcome import ENDED, Outcome, read_outcome
 from node.demo.pacs import Filed, FilingPacs
-from node.demo.show import Row, introduce, make_console, show_table
+from node.demo.show import FILED, Row, introduce, make_console, show_table
 from node.errors import PermanentError
 from node.result_kinds import ResultKind
 from node.settings import Settings
@@ -30,7 +30,7 @@ SENDER_AE_TITLE = "DEMO_MODALITY"
 
 _MARKER = ".mammonode-demo"
 """Marks a folder as one that a demo made, and a demo may empty."""
-_OWN_NAMES = ("films", "node", "pacs", "node.toml", "node.log", "heat_map.png")
+_OWN_NAMES = ("films", "node", FILED, "node.toml", "node.log", "heat_map.png")
 
 
 def run_demo(out: Path, *, weights: str = "", patience_s: float = PATIENCE_S) -> bool:
@@ -64,7 +64,7 @@ def run_demo(out: Path, *, weights: str = "", patience_s: float = PATIENCE_S) ->
     studies = regroup(paths, out / "films")
     introduce(console, studies)
     folder_names = {study.study_instance_uid: study.number for study in studies}
-    with FilingPacs(out / "pacs", folder_names) as archive:
+    with FilingPacs(out / FILED, folder_names) as archive:
         settings_file = write_settings(out, pacs_port=archive.port, weights=weights)
         settings = load_settings(settings_file, environment={})
         with running_node(settings_file, settings, out / "node.log", deadline_s) as port:
@@ -133,7 +133,7 @@ def _send_and_wait(
             for uid in sent_at_s:
                 outcomes[uid] = read_outcome(database, uid)
             ended = sum(outcome.state in ENDED for outcome in outcomes.values())
-            made = sum(len(outcome.result_uids) for outcome in outcomes.values())
+            made = sum(len(outcome.kinds) for outcome in outcomes.values())
             progress.update(analysing, completed=ended)
             is_all_made = ended == len(studies)
             total = made if is_all_made else None
@@ -186,7 +186,8 @@ def _write_picture(rows: Sequence[Row], path: Path) -> Path | None:
         for row in rows
         for item in row.filed
         for view in STANDARD_VIEWS
-        if item.kind is ResultKind.HEAT_MAP and (item.laterality, item.view_position) == view
+        if row.outcome.kinds.get(item.sop_instance_uid) is ResultKind.HEAT_MAP
+        and (item.laterality, item.view_position) == view
     ]
     if not candidates:
         return None

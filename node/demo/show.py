@@ -14,6 +14,9 @@ from node.demo.outcome import Outcome
 from node.demo.pacs import Filed
 from node.result_kinds import ResultKind
 
+FILED = "pacs"
+"""Folder in `out` that the PACS files in."""
+
 NARROWEST_TABLE = 110
 """Columns; a file or pipe has no width of its own."""
 
@@ -64,7 +67,7 @@ def show_table(console: Console, rows: Sequence[Row], out: Path) -> None:
     table.add_column("Score", justify="right", no_wrap=True)
     table.add_column("Call", no_wrap=True)
     table.add_column("Truth", no_wrap=True)
-    table.add_column(f"Received back, in {out}", overflow="fold")
+    table.add_column(f"Received back, in {out / FILED}", overflow="fold")
     table.add_column("Seconds", justify="right", no_wrap=True)
     for row in rows:
         _add_study(table, row, out)
@@ -72,9 +75,9 @@ def show_table(console: Console, rows: Sequence[Row], out: Path) -> None:
     console.print(table)
     models = sorted({row.outcome.model for row in rows if row.outcome.model})
     console.print(
-        "Score: AI malignancy score, 0 to 1. Call: whether the study's score reaches the operating "
-        "point of the weights. Truth: pathology of the mass in that breast. Seconds: from the last "
-        "film's acknowledgement to the last object received back. "
+        "Score: AI malignancy score, 0 to 1. Call: suspicious, if the study's score reaches "
+        "the operating point of the weights, else below. Truth: pathology of the mass in that "
+        "breast. Seconds: from the last film's acknowledgement to the last object received back. "
         f"Weights: {', '.join(models) or 'none'}. Eight films measure nothing; the figures "
         "that do are in the model card. Not for diagnostic use.",
         highlight=False,
@@ -84,10 +87,12 @@ def show_table(console: Console, rows: Sequence[Row], out: Path) -> None:
 def _add_study(table: Table, row: Row, out: Path) -> None:
     """Add the lines of one study."""
     outcome = row.outcome
-    reports = {
-        kind: [_relative(item.path, out) for item in row.filed if item.kind is kind]
-        for kind in (ResultKind.SCORE_REPORT, ResultKind.MEASUREMENT_REPORT)
-    }
+    of_views = [
+        item
+        for item in row.filed
+        if outcome.kinds.get(item.sop_instance_uid) is ResultKind.HEAT_MAP
+    ]
+    of_study = [item for item in row.filed if item not in of_views]
     table.add_row(
         row.study.number,
         "",
@@ -95,16 +100,15 @@ def _add_study(table: Table, row: Row, out: Path) -> None:
         _score(outcome.score),
         _call(outcome),
         "",
-        "\n".join([*reports[ResultKind.SCORE_REPORT], *reports[ResultKind.MEASUREMENT_REPORT]]),
+        "\n".join(_relative(item.path, out) for item in of_study),
         "" if row.seconds is None else f"{row.seconds:.1f}",
         style="bold",
     )
     for film in row.study.films:
         heat_maps = [
             _relative(item.path, out)
-            for item in row.filed
-            if item.kind is ResultKind.HEAT_MAP
-            and (item.laterality, item.view_position) == (film.laterality, film.view_position)
+            for item in of_views
+            if (item.laterality, item.view_position) == (film.laterality, film.view_position)
         ]
         table.add_row(
             "",
@@ -122,7 +126,7 @@ def _call(outcome: Outcome) -> str:
     """Say the call in words; of a study that has none, its state."""
     if outcome.is_suspicious is None:
         return "never received" if outcome.state is None else outcome.state.value
-    return "suspicious" if outcome.is_suspicious else "not suspicious"
+    return "suspicious" if outcome.is_suspicious else "below"
 
 
 def _score(score: float | None) -> str:
@@ -131,5 +135,5 @@ def _score(score: float | None) -> str:
 
 
 def _relative(path: Path, out: Path) -> str:
-    """Write a path from `out` on."""
-    return str(path.relative_to(out))
+    """Write a path from the PACS's folder on."""
+    return str(path.relative_to(out / FILED))

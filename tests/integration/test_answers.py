@@ -28,7 +28,6 @@ from node.demo.pacs import AE_TITLE, FilingPacs
 from node.errors import TriageReason
 from node.intake.receive import Receiver
 from node.logs import JSONFormatter
-from node.result_kinds import ResultKind
 from node.settings import ReceiveSettings, Settings
 from node.store import Store
 from node.study_log.database import Database
@@ -306,8 +305,7 @@ REFUSED = (
 def test_what_is_no_good_data_set_is_refused_and_not_kept(node: Node, case: Refused) -> None:
     status = send_one(node, case.make(), **case.request)
 
-    assert status is not None
-    assert status & 0xF000 == case.status & 0xF000, f"0x{status:04X}"
+    assert status == case.status, status
     assert len(node.refusals) == 1
     assert node.instances() == []
     assert node.files() == []
@@ -480,8 +478,7 @@ def test_a_length_of_four_gigabytes_that_never_come_is_refused(node: Node) -> No
 
     status = send_one(node, data)
 
-    assert status is not None
-    assert status & 0xF000 == CANNOT_UNDERSTAND
+    assert status == CANNOT_UNDERSTAND
     assert node.files() == []
     assert len(node.refusals) == 1
     assert node.answers_echo()
@@ -510,7 +507,8 @@ def test_what_cannot_be_analysed_is_taken_and_reported_with_its_reason(
             low_watermark_bytes = 0
             [study]
             view_set_quiet_s = 0.5
-            quiet_s = 0.5
+            # Longer than a busy machine pauses between two images: one report, of all four.
+            quiet_s = 5
             [model]
             weights = "{untrained_weights}"
             [[destinations]]
@@ -518,7 +516,7 @@ def test_what_cannot_be_analysed_is_taken_and_reported_with_its_reason(
             ae_title = "{AE_TITLE}"
             host = "127.0.0.1"
             port = {pacs.port}
-            profile = "ohif"
+            results = ["score_report"]
         """
         with running_node(tmp_path, settings) as node:
             ae = AE(ae_title="MODALITY")
@@ -535,7 +533,6 @@ def test_what_cannot_be_analysed_is_taken_and_reported_with_its_reason(
         (filed,) = pacs.filed
 
     assert statuses == [SUCCESS] * 4
-    assert filed.kind is ResultKind.SCORE_REPORT
     report = dcmread(filed.path)
     texts = [str(element.value) for element in report.iterall() if element.keyword == "TextValue"]
     reasons = [

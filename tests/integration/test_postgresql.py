@@ -10,11 +10,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from pydicom import dcmread
 from pynetdicom import AE
 from sqlalchemy import create_engine, text
 
 from node.demo.pacs import AE_TITLE, FilingPacs
-from node.result_kinds import ResultKind
 from node.study_log.tables import StudyState
 from phantoms import screening_study
 from serving import running_node, wait_until
@@ -105,10 +105,10 @@ def test_a_study_is_analysed_and_delivered_on_postgresql(
             wait_until(
                 lambda: len(pacs.filed) >= 5, deadline_s=STUDY_DEADLINE_S, what="five results came"
             )
-        kinds = sorted(str(one.kind) for one in pacs.filed)
+        modalities = sorted(dcmread(one.path).Modality for one in pacs.filed)
 
     assert statuses == [0x0000] * 4
-    assert kinds == sorted([ResultKind.SCORE_REPORT, *[ResultKind.HEAT_MAP] * 4])
+    assert modalities == ["OT", "OT", "OT", "OT", "SR"]
     engine = create_engine(postgresql_url)
     with engine.connect() as connection:
         states = connection.execute(text("SELECT state FROM study")).scalars().all()
