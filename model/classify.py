@@ -139,8 +139,8 @@ class Classifier:
     ) -> Classification:
         """Calibrate one output, and draw its heat map as strongly as the score deserves."""
         score = self.manifest.calibration.score(malignancy)
-        threshold = self.manifest.operating_point.threshold
-        strength = 1.0 if score >= threshold else score / threshold
+        point = self.manifest.operating_point
+        strength = 1.0 if point.is_reached(score) else score / point.threshold
         return Classification(
             score=score,
             heat_map=grad_cam(features, gradients, network_input, strength=strength),

@@ -119,6 +119,10 @@ class OperatingPoint(_Fact):
     specificity: Share
     """On the validation split, by breast."""
 
+    def is_reached(self, score: float) -> bool:
+        """Whether a calibrated score in [0, 1] is at or above the threshold."""
+        return score >= self.threshold
+
 
 class RollUp(_Fact):
     """From views to a breast, from breasts to a study; chosen on the validation split."""

@@ -114,12 +114,12 @@ def keep(
 def write_outcome(revision: Revision, result: StudyResult) -> None:
     """Copy scores, model and triage reasons to the log."""
     scores = {breast.laterality: breast.score for breast in result.breasts}
-    threshold = result.manifest.operating_point.threshold
+    point = result.manifest.operating_point
     revision.reason = "" if result.analysed else _why_skipped(result)
     revision.score = result.score
     revision.score_right = scores.get(Laterality.RIGHT)
     revision.score_left = scores.get(Laterality.LEFT)
-    revision.is_suspicious = None if result.score is None else result.score >= threshold
+    revision.is_suspicious = None if result.score is None else point.is_reached(result.score)
     revision.model_name = result.manifest.name
     revision.model_version = result.manifest.version
     revision.weights_sha256 = result.manifest.sha256

@@ -147,7 +147,7 @@ def _scored(result: StudyResult, score: float | None) -> Document:
     facts: Document = {
         "score": score,
         "is_suspicious": (
-            None if score is None else score >= result.manifest.operating_point.threshold
+            None if score is None else result.manifest.operating_point.is_reached(score)
         ),
     }
     if result.prevalence is not None:

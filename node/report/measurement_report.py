@@ -18,7 +18,6 @@ from model.explain import Region
 from model.manifest import NOT_FOR_DIAGNOSTIC_USE
 from node.report import codes, provenance
 from node.report.regions import outline, tracking_identifier
-from node.report.score_words import is_called
 from node.report.structured_report import (
     algorithm,
     score_measurement,
@@ -77,7 +76,7 @@ def _group(
     """TID 1410: one region of one image, with the score of that image."""
     score = image.score or 0.0
     impressions = []
-    if is_called(result, score):
+    if result.manifest.operating_point.is_reached(score):
         impressions.append(QualitativeEvaluation(codes.IMPRESSION, codes.MALIGNANT))
     # No Finding Site: OHIF makes an odd second label of it, and the library says the side.
     return PlanarROIMeasurementsAndQualitativeEvaluations(

@@ -49,27 +49,22 @@ def score_words(result: StudyResult, score: float) -> ScoreWords:
     words
         Never that a breast is benign.
     """
-    threshold = result.manifest.operating_point.threshold
-    called = is_called(result, score)
+    point = result.manifest.operating_point
+    is_called = point.is_reached(score)
     if result.prevalence is None:
         return ScoreWords(
             name="AI malignancy score",
             value=f"{score:.2f}",
-            operating_point=f"{threshold:.2f}",
+            operating_point=f"{point.threshold:.2f}",
             percent=100 * score,
-            is_called=called,
+            is_called=is_called,
         )
     carry = result.manifest.calibration.at_prevalence
     percent = 100 * carry(score, result.prevalence)
     return ScoreWords(
         name="Probability of cancer (AI)",
         value=f"{percent:.1f} %",
-        operating_point=f"{100 * carry(threshold, result.prevalence):.1f} %",
+        operating_point=f"{100 * carry(point.threshold, result.prevalence):.1f} %",
         percent=percent,
-        is_called=called,
+        is_called=is_called,
     )
-
-
-def is_called(result: StudyResult, score: float) -> bool:
-    """Whether a score in [0, 1] is at or above the operating point."""
-    return score >= result.manifest.operating_point.threshold

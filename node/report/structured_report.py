@@ -36,7 +36,6 @@ from pydicom.uid import ComprehensiveSRStorage
 from node.report import codes, provenance
 from node.report.document import add_content, begin_document
 from node.report.image_library import container_of, image_library
-from node.report.score_words import is_called
 from node.report.source_image import is_image, reference_to
 from node.results import InstanceResult, ResultKind, StudyResult
 
@@ -181,9 +180,8 @@ def score_measurement(result: StudyResult, score: float) -> Measurement:
 
 def call(result: StudyResult, score: float) -> QualitativeEvaluation:
     """Say on which side of the operating point a score lies; never that a breast is benign."""
-    return QualitativeEvaluation(
-        codes.CALL, codes.AT_OR_ABOVE if is_called(result, score) else codes.BELOW
-    )
+    is_called = result.manifest.operating_point.is_reached(score)
+    return QualitativeEvaluation(codes.CALL, codes.AT_OR_ABOVE if is_called else codes.BELOW)
 
 
 def source_image(instance: InstanceResult) -> SourceImageForMeasurementGroup:

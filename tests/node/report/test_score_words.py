@@ -1,7 +1,6 @@
 import pytest
 
 import study_results
-from node.report.score_words import is_called as called
 from node.report.score_words import score_words
 
 
@@ -28,4 +27,4 @@ def test_where_the_prevalence_is_known_the_score_is_a_probability() -> None:
 
 @pytest.mark.parametrize(("score", "is_called"), [(0.39999, False), (0.4, True), (1.0, True)])
 def test_a_score_is_called_at_or_above_the_operating_point(score: float, is_called: bool) -> None:
-    assert called(study_results.normal(), score) is is_called
+    assert score_words(study_results.normal(), score).is_called is is_called
