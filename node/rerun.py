@@ -16,12 +16,12 @@ from model.manifest import read_manifest
 from model.preprocess import PREPROCESS_VERSION
 from node.errors import PermanentError, UnknownStudy
 from node.study_log.database import Database, lock_study
+from node.study_log.revisions import add_revision
 from node.study_log.tables import (
     CloseReason,
     DeliveryState,
     Event,
     InstanceKind,
-    InstanceOutcome,
     Revision,
     Study,
     StudyState,
@@ -132,27 +132,14 @@ def reanalyse(
     if weights:
         read_manifest(Path(weights)).require_preprocessing(PREPROCESS_VERSION)
     with database.writing() as session:
-        study, newest = _ended(session, study_instance_uid)
-        revision = Revision(
-            number=newest.number + 1,
-            state=StudyState.SCHEDULED.value,
-            close_reason=CloseReason.REANALYSE.value,
+        study, _ = _ended(session, study_instance_uid)
+        revision = add_revision(
+            study,
+            [instance for instance in study.instances if instance.kind == InstanceKind.IMAGE],
+            close_reason=CloseReason.REANALYSE,
             closed_at=at,
             weights=weights,
-            attempt=1,
-            reason="",
-            outcomes=[
-                InstanceOutcome(
-                    instance=instance,
-                    triage_reason=instance.triage_reason,
-                    triage_detail=instance.triage_detail,
-                )
-                for instance in study.instances
-                if instance.kind == InstanceKind.IMAGE.value
-            ],
         )
-        study.revisions.append(revision)
-        study.state = StudyState.SCHEDULED.value
         session.flush()
         rerun = Rerun(
             study_instance_uid=study_instance_uid,

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Protocol
 
-from sqlalchemy import ColumnElement, func, select, update
+from sqlalchemy import ColumnElement, select, update
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
@@ -26,13 +26,12 @@ from model.views import STANDARD_VIEWS
 from node.errors import NodeError
 from node.settings import StudySettings
 from node.study_log.database import Database, lock_study
+from node.study_log.revisions import add_revision
 from node.study_log.tables import (
     CloseReason,
     Event,
     Instance,
     InstanceKind,
-    InstanceOutcome,
-    Revision,
     Study,
     StudyState,
 )
@@ -190,16 +189,7 @@ class CloseOut:
             if not images:
                 _skip(study, now)
                 return None
-            revision = _next_revision(session, study, reason, now)
-            revision.outcomes = [
-                InstanceOutcome(
-                    instance=image,
-                    triage_reason=image.triage_reason,
-                    triage_detail=image.triage_detail,
-                )
-                for image in images
-            ]
-            study.state = StudyState.SCHEDULED
+            revision = add_revision(study, images, close_reason=reason, closed_at=now)
             study.events.append(
                 Event(
                     at=now,
@@ -249,21 +239,6 @@ def _has_view_set(session: Session, study: Study) -> bool:
         .distinct()
     )
     return set(STANDARD_VIEWS) <= {(laterality, view) for laterality, view in views}
-
-
-def _next_revision(session: Session, study: Study, reason: CloseReason, now: datetime) -> Revision:
-    newest = session.scalar(select(func.max(Revision.number)).where(Revision.study_id == study.id))
-    revision = Revision(
-        number=(newest or 0) + 1,
-        state=StudyState.SCHEDULED,
-        close_reason=reason,
-        closed_at=now,
-        weights="",
-        attempt=1,
-        reason="",
-    )
-    study.revisions.append(revision)
-    return revision
 
 
 def _skip(study: Study, now: datetime) -> None:

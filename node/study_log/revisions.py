@@ -1,0 +1,56 @@
+"""A new revision of a study: what is fixed about it before anything is analysed."""
+
+from collections.abc import Iterable
+from datetime import datetime
+
+from node.study_log.tables import (
+    CloseReason,
+    Instance,
+    InstanceOutcome,
+    Revision,
+    Study,
+    StudyState,
+)
+
+
+def add_revision(
+    study: Study,
+    images: Iterable[Instance],
+    *,
+    close_reason: CloseReason,
+    closed_at: datetime,
+    weights: str = "",
+) -> Revision:
+    """Add the next revision, and let the study wait for its analysis.
+
+    Parameters
+    ----------
+    study
+        Locked, in a session of `Database.writing`.
+    images
+        What the revision consists of; images that come later make another one.
+    close_reason, closed_at
+        Why and when; the results carry that moment, aware UTC.
+    weights
+        Folder of the weights that are asked for; empty: the node's own.
+    """
+    revision = Revision(
+        number=max((other.number for other in study.revisions), default=0) + 1,
+        state=StudyState.SCHEDULED,
+        close_reason=close_reason,
+        closed_at=closed_at,
+        weights=weights,
+        attempt=1,
+        reason="",
+        outcomes=[
+            InstanceOutcome(
+                instance=image,
+                triage_reason=image.triage_reason,
+                triage_detail=image.triage_detail,
+            )
+            for image in images
+        ],
+    )
+    study.revisions.append(revision)
+    study.state = StudyState.SCHEDULED
+    return revision
