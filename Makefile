@@ -16,11 +16,14 @@ help: ## list the targets
 
 install: $(INSTALLED) ## make .venv with the node and all that the other targets need
 
-# The stamp is written last, so an installation that broke off is done again. PYTHONPATH is
-# emptied because a package found there would count as installed.
-$(INSTALLED): pyproject.toml
+# Made once, with the Python of that day; another PYTHON later needs `make clean` first.
+$(BIN)/pip:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or later is needed; found " + sys.version.split()[0] + ". Name another one: make PYTHON=python3.12")'
 	$(PYTHON) -m venv $(VENV)
+
+# The stamp is written last, so an installation that broke off is done again. PYTHONPATH is
+# emptied because a package found there would count as installed.
+$(INSTALLED): pyproject.toml | $(BIN)/pip
 	PYTHONPATH= $(BIN)/python -m pip install --quiet --upgrade 'pip>=25.1'
 	PYTHONPATH= $(BIN)/python -m pip install --quiet --editable '.[demo,training]' --group dev
 	@touch $@
