@@ -5,6 +5,7 @@ from copy import deepcopy
 
 from pydicom.dataelem import DataElement
 from pydicom.dataset import Dataset
+from pydicom.errors import BytesLengthException
 
 from node.results import InstanceResult
 
@@ -12,8 +13,11 @@ _DIRECTIONS = re.compile(r"(?!.*(.).*\1)[APRLHF]{1,3}")
 
 
 def is_image(instance: InstanceResult) -> bool:
-    """Whether an instance can be referred to as an IMAGE: it claims pixels."""
-    return bool(instance.source.get("Rows") and instance.source.get("Columns"))
+    """Whether an instance can be referred to as an IMAGE: it has one size, and not zero."""
+    try:
+        return all(int(instance.source.get(keyword) or 0) > 0 for keyword in ("Rows", "Columns"))
+    except (TypeError, ValueError, BytesLengthException):
+        return False
 
 
 def label_of(instance: InstanceResult) -> str:

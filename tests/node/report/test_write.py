@@ -149,6 +149,22 @@ def test_what_is_read_back_is_what_was_written() -> None:
         assert phantoms.to_bytes(ds) == phantoms.to_bytes(made.dataset)
 
 
+@pytest.mark.parametrize("value", [b"", bytes(2), b"\0\1\0\1", b"\1\0\0"])
+@pytest.mark.parametrize("keyword", ["Rows", "Columns"])
+def test_a_source_without_one_size_is_reported_as_no_image(keyword: str, value: bytes) -> None:
+    result = study_results.study(study_results.triaged(phantoms.mammogram()))
+    tag = tag_for_keyword(keyword)
+    assert tag is not None
+    result.instances[0].source[tag] = RawDataElement(
+        BaseTag(tag), "US", len(value), value, 0, False, True
+    )
+
+    (report, *_) = write_results(result, [ResultKind.SCORE_REPORT])
+
+    assert b"Image 1: R CC: for processing" in phantoms.to_bytes(report.dataset)
+    assert "CurrentRequestedProcedureEvidenceSequence" not in report.dataset
+
+
 @pytest.mark.filterwarnings("ignore:Invalid value for VR:UserWarning")
 @pytest.mark.parametrize(
     ("keyword", "value"),
