@@ -35,7 +35,8 @@ def test_a_dicom_code_has_the_meaning_that_the_standard_gives_it(code: Code) -> 
         for value, (meaning, _) in by_value.items()
     }
 
-    assert known[code.value] == code.meaning
+    # Where a line may break, the tables that pydicom was made from hold a space of no width.
+    assert known[code.value].replace("\u200b", "") == code.meaning
 
 
 def test_private_codes_have_different_values_and_meanings() -> None:
