@@ -328,7 +328,14 @@ def bootstrap(
     -------
     interval
         `value` on the rows as they are; draws with one class only are drawn again.
+
+    Raises
+    ------
+    ValueError
+        If the rows themselves are of one class only: nothing can be measured on them.
     """
+    if not 0 < is_cancer.sum() < len(is_cancer):
+        raise ValueError(f"expected both classes; found {is_cancer.sum()} of {len(is_cancer)}")
     rng = np.random.default_rng(seed)
     names, places = np.unique(np.asarray(patients), return_inverse=True)
     rows_of = [np.flatnonzero(places == place) for place in range(len(names))]

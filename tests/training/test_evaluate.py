@@ -66,3 +66,8 @@ def test_the_control_sees_nine_numbers_that_know_no_place() -> None:
 
     assert statistics.shape == (2, 9)
     np.testing.assert_allclose(statistics, intensity_statistics(crops[:, ::-1, ::-1]))
+
+
+def test_one_class_alone_cannot_be_measured() -> None:
+    with pytest.raises(ValueError, match="both classes; found 0 of 2"):
+        bootstrap(np.array([0.1, 0.2]), np.array([False, False]), ["1", "2"], auc, seed=0)

@@ -23,7 +23,7 @@ SIZE_PX = (64, 48)
 
 @pytest.fixture(scope="module")
 def data_set(tmp_path_factory: pytest.TempPathFactory) -> DataSet:
-    folder = write_rsna_layout(tmp_path_factory.mktemp("data") / "rsna", patients=40)
+    folder = write_rsna_layout(tmp_path_factory.mktemp("data") / "rsna", patients=80)
     return rsna.read(folder)
 
 
