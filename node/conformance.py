@@ -190,8 +190,9 @@ in Explicit and Implicit VR Little Endian and Explicit VR Big Endian.
     )
     yield f"""\
 A data set is walked to its last byte, its pixels unread. One of more than
-{header.MAX_ELEMENTS} elements, or with sequences nested more than {header.MAX_DEPTH} deep, is
-refused with 0x{header.CANNOT_UNDERSTAND:04X}. No attribute is coerced.
+{header.MAX_ELEMENTS} elements, with sequences nested more than {header.MAX_DEPTH} deep, or with
+more than {header.MAX_HEADER_BYTES} bytes to be read before the pixel data is refused with
+0x{header.CANNOT_UNDERSTAND:04X}. No attribute is coerced.
 
 ### When a study is complete
 
