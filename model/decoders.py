@@ -13,7 +13,7 @@ import numpy.typing as npt
 from PIL import Image
 from pydicom.dataset import Dataset
 from pydicom.encaps import generate_frames
-from pydicom.errors import InvalidDicomError
+from pydicom.errors import BytesLengthException, InvalidDicomError
 from pydicom.pixels.decoders.base import get_decoder
 from pydicom.uid import (
     JPEG2000,
@@ -56,6 +56,7 @@ UNREADABLE = (
     RuntimeError,
     TypeError,
     ValueError,
+    BytesLengthException,
     Image.DecompressionBombError,
     InvalidDicomError,
     struct.error,

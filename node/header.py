@@ -14,6 +14,7 @@ from typing import IO
 
 from pydicom.dataelem import RawDataElement
 from pydicom.dataset import Dataset
+from pydicom.errors import BytesLengthException
 from pydicom.filereader import read_dataset
 from pydicom.tag import BaseTag
 from pydicom.uid import UID
@@ -32,6 +33,16 @@ MAX_HEADER_VALUE_BYTES = 1024**2
 """Longer values are not read into memory; a few VOI LUTs of 16 bits are the longest that is asked
 of a header."""
 INFLATE_IN_MEMORY_BYTES = 16 * 1024**2
+
+VALUE_ERRORS = (
+    BytesLengthException,
+    LookupError,
+    NotImplementedError,
+    TypeError,
+    ValueError,
+    struct.error,
+)
+"""What pydicom raises on the value of one element that is not what its VR says."""
 
 _META_LENGTH_END = 144
 """Preamble, prefix, and (0002,0000) with its value."""
@@ -112,7 +123,7 @@ def text_of(ds: Dataset, keyword: str) -> str:
     """
     try:
         value = ds.get(keyword)
-    except (ValueError, TypeError, LookupError, NotImplementedError, struct.error):
+    except VALUE_ERRORS:
         return ""
     return "" if value is None else str(value).replace("\x00", "").strip()
 

@@ -6,7 +6,6 @@ file without a row was never acknowledged.
 """
 
 import logging
-import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
@@ -22,7 +21,7 @@ from sqlalchemy.orm import Session
 
 from model.views import read_view
 from node.errors import TriageReason, UnsuitableInstance
-from node.header import dataset_offset, read_header, text_of
+from node.header import VALUE_ERRORS, dataset_offset, read_header, text_of
 from node.intake.triage import is_image, is_own_result, triage
 from node.store import Store
 from node.study_log.database import Database, lock_study
@@ -326,5 +325,5 @@ def _is_same(one: Dataset, other: Dataset, tag: BaseTag) -> bool:
         return False
     try:
         return bool(one[tag].value == other[tag].value)
-    except (ValueError, TypeError, LookupError, NotImplementedError, struct.error):
+    except VALUE_ERRORS:
         return False  # a value that cannot be read is for a person to look at

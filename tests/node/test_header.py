@@ -6,7 +6,9 @@ from pathlib import Path
 
 import pytest
 from pydicom import dcmread
+from pydicom.dataelem import RawDataElement
 from pydicom.dataset import Dataset
+from pydicom.tag import BaseTag
 from pydicom.uid import (
     DeflatedExplicitVRLittleEndian,
     ExplicitVRBigEndian,
@@ -19,7 +21,13 @@ from pydicom.uid import (
 
 from node import header
 from node.errors import RejectedInstance
-from node.header import MAX_DEPTH, MAX_HEADER_VALUE_BYTES, dataset_offset, read_header
+from node.header import (
+    MAX_DEPTH,
+    MAX_HEADER_VALUE_BYTES,
+    dataset_offset,
+    read_header,
+    text_of,
+)
 from phantoms import ENCODABLE, film, mammogram, to_bytes, write
 
 PRIVATE_LONG = 0x00091001
@@ -236,3 +244,12 @@ def test_the_offset_is_where_pydicom_finds_the_data_set(tmp_path: Path) -> None:
     first = next(iter(dcmread(path)))
 
     assert path.read_bytes()[dataset_offset(path) :][:2] == struct.pack("<H", first.tag.group)
+
+
+def test_a_value_that_cannot_be_read_is_no_text() -> None:
+    ds = phantom()
+    # Three bytes of a value whose numbers have two.
+    ds["SamplesPerPixel"] = RawDataElement(BaseTag(0x00280002), "US", 3, b"\1\0\0", 0, False, True)
+
+    assert text_of(ds, "SamplesPerPixel") == ""
+    assert text_of(ds, "Modality") == "MG"
