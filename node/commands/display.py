@@ -22,7 +22,7 @@ from node.study_log.tables import DeliveryState, InstanceKind, StudyState
 NOT_FOR_DIAGNOSTIC_USE = "Research software, not for diagnostic use."
 UID_ENDING = 24
 """How much of a UID is shown where the whole one would fold: enough to tell studies apart."""
-ROOM_BESIDE_UID = 76
+ROOM_BESIDE_UID = 79
 """Width of the other columns of the list of studies."""
 
 _STATE_STYLES = {
@@ -41,7 +41,7 @@ def studies_table(studies: Sequence[StudySummary], console: Console) -> Renderab
     """Give the list of studies, one line each."""
     is_short = console.width < ROOM_BESIDE_UID + max(len(s.study_instance_uid) for s in studies)
     table = plain_or_ruled_table(
-        console, "Study", "State", "From", "Received", "Images", "Score", "Results"
+        console, "Study", "State", "From", "Received", "Instances", "Score", "Results"
     )
     for study in studies:
         uid = study.study_instance_uid
@@ -81,7 +81,7 @@ def plain_or_ruled_table(console: Console, *headings: str) -> Table:
         padding=(0, 2, 0, 0),
         show_edge=False,
     )
-    numbers = ("Images", "Score", "Objects", "Attempt", "KiB")
+    numbers = ("Instances", "Score", "Objects", "Attempt", "KiB")
     whole = ("State", "Received", "At", "View", "Revision", "SOP Instance UID")
     for heading in headings:
         table.add_column(
