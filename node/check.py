@@ -137,12 +137,18 @@ def _check_database(settings: Settings) -> Check:
         )
     finally:
         database.close()
-    if version != newest_version():
+    newest = newest_version()
+    if version != newest:
+        is_newer = str(version) > newest  # they are counted: 0001, 0002
         return Check(
             name="database",
-            verdict=Verdict.WARN,
-            found=f"{where} has tables of version {version}, this software {newest_version()}",
-            to_do="`mammonode serve` brings older tables up to date; newer ones need a newer one",
+            verdict=Verdict.FAIL if is_newer else Verdict.WARN,
+            found=f"{where} has tables of version {version}, this software {newest}",
+            to_do=(
+                "Install the version of mammonode that wrote it, or name another database"
+                if is_newer
+                else "The next `mammonode serve` brings them up to date; make a backup before"
+            ),
         )
     return Check(name="database", verdict=Verdict.OK, found=where)
 

@@ -8,12 +8,13 @@ from pathlib import Path
 import pytest
 from pynetdicom import AE
 from pynetdicom.sop_class import Verification  # type: ignore[attr-defined]
+from sqlalchemy import column, table, update
 
 from command_line import run
 from model.manifest import MANIFEST_FILE, sha256_of
 from node.check import Check, Verdict, run_checks
 from node.settings import DestinationSettings, ModelSettings, ReceiveSettings, Settings
-from node.study_log.database import SQLITE_FILE, Database
+from node.study_log.database import SQLITE_FILE, VERSION_TABLE, Database
 
 
 @contextmanager
@@ -114,6 +115,26 @@ def test_a_database_of_this_version_is_well(tmp_path: Path) -> None:
     database.close()
 
     assert found(settings, "database").verdict is Verdict.OK
+
+
+@pytest.mark.parametrize(("version", "verdict"), [("0000", Verdict.WARN), ("9999", Verdict.FAIL)])
+def test_a_database_of_another_version_is_found(
+    tmp_path: Path, version: str, verdict: Verdict
+) -> None:
+    settings = settings_in(tmp_path)
+    database = Database.open(settings)
+    database.migrate()
+    with database.writing() as session:
+        session.execute(
+            update(table(VERSION_TABLE, column("version_num"))).values(version_num=version)
+        )
+    database.close()
+
+    check = found(settings, "database")
+
+    assert check.verdict is verdict
+    assert version in check.found
+    assert check.to_do
 
 
 def test_a_file_that_is_no_database_is_found(tmp_path: Path) -> None:
