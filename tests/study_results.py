@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
+from pydicom.datadict import tag_for_keyword
 from pydicom.dataset import Dataset
 from pydicom.uid import ComprehensiveSRStorage, MammographyCADSRStorage
 
@@ -293,7 +294,8 @@ def view_of(ds: Dataset) -> tuple[str | None, str | None]:
 
 def without_pixels(ds: Dataset) -> Dataset:
     """Copy a data set without its Pixel Data (7FE0,0010)."""
-    copy = Dataset(ds)
-    if "PixelData" in copy:
-        del copy["PixelData"]
+    # Not Dataset(ds): the two would share their elements.
+    copy = Dataset()
+    for tag in ds.keys() - {tag_for_keyword("PixelData")}:
+        copy[tag] = ds.get_item(tag)
     return copy

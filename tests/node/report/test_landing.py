@@ -1,0 +1,172 @@
+"""A region lands on the pixels that it is about, in every kind of object that points at one."""
+
+import io
+from dataclasses import dataclass, replace
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+from pydicom import dcmread
+from pydicom.dataset import Dataset
+
+import phantoms
+import study_results
+from model.explain import HeatMap, find_regions
+from model.pixels import read_display
+from model.preprocess import to_network_input
+from model.views import Laterality
+from node.report.overlay import COLUMNS, PICTURE_COLUMNS
+from node.report.overlay_panel import ROWS
+from node.report.write import write_results
+from node.results import InstanceResult, ResultKind, StudyResult
+
+Float64Array = npt.NDArray[np.float64]
+
+SCORE = 0.8
+TOLERANCE = 0.02
+"""Of the image's diagonal."""
+HILL_PX = 5.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Case:
+    """An image whose lesion is at a known place."""
+
+    source: Dataset
+    disc: phantoms.Disc
+
+
+def plain(
+    laterality: str, *, rows: int = 256, columns: int = 192, photometric: str = "MONOCHROME2"
+) -> Case:
+    disc = phantoms.lesion_in(laterality, rows=rows, columns=columns)
+    source = phantoms.mammogram(
+        laterality=laterality, rows=rows, columns=columns, photometric=photometric, lesion=disc
+    )
+    return Case(source=source, disc=disc)
+
+
+def mirrored() -> Case:
+    """A right breast that is stored with the chest wall on the left."""
+    case = plain("L")
+    case.source.ImageLaterality = "R"
+    case.source.PatientOrientation = ["A", "L"]
+    return case
+
+
+def turned() -> Case:
+    """A right breast upside down: turned by half."""
+    case = plain("R")
+    source, disc = case.source, case.disc
+    source.PixelData = source.pixel_array[::-1, ::-1].tobytes()
+    source.PatientOrientation = ["A", "R"]
+    return Case(
+        source=source,
+        disc=phantoms.Disc(source.Rows - disc.row, source.Columns - disc.column, disc.radius),
+    )
+
+
+CASES = {
+    "right": plain("R"),
+    "left": plain("L"),
+    "mirrored": mirrored(),
+    "turned": turned(),
+    "MONOCHROME1": plain("R", photometric="MONOCHROME1"),
+    "larger": plain("L", rows=900, columns=640),
+    "wide": plain("R", rows=300, columns=420),
+}
+
+
+def analysed(case: Case) -> InstanceResult:
+    """Bring the image to the network's input as the pipeline does, with a hill on the lesion."""
+    display = read_display(case.source)
+    network_input = to_network_input(display, (448, 336))
+    height, width = network_input.breast_mask.shape
+    peak_row, peak_column = network_input.geometry.to_input(case.disc.row, case.disc.column)
+    row, column = np.mgrid[0:height, 0:width] + 0.5
+    hill = np.exp(-((row - peak_row) ** 2 + (column - peak_column) ** 2) / (2 * HILL_PX**2))
+    heat_map = HeatMap(
+        values=(hill * network_input.breast_mask).astype(np.float32),
+        breast_mask=network_input.breast_mask,
+        geometry=network_input.geometry,
+    )
+    return InstanceResult(
+        source=study_results.without_pixels(case.source),
+        dataset_sha256="a" * 64,
+        laterality=Laterality(case.source.ImageLaterality),
+        view_position="CC",
+        score=SCORE,
+        preview=np.round(display * 255).astype(np.uint8),
+        heat_map=heat_map,
+        regions=find_regions(heat_map, study_results.manifest().region_rule, score=SCORE),
+    )
+
+
+def written(result: StudyResult, kind: ResultKind) -> Dataset:
+    (made,) = write_results(result, [kind])
+    return dcmread(io.BytesIO(phantoms.to_bytes(made.dataset)))
+
+
+def graphics(ds: Dataset, graphic_type: str) -> list[Float64Array]:
+    """Every graphic of a type, wherever it stands: shape (points, 2), each (column, row)."""
+    found = []
+    if ds.get("GraphicType") == graphic_type:
+        found.append(np.array(ds.GraphicData, np.float64).reshape(-1, 2))
+    for element in ds:
+        if element.VR == "SQ":
+            for item in element.value:
+                found += graphics(item, graphic_type)
+    return found
+
+
+def assert_lands(case: Case, column: float, row: float) -> None:
+    diagonal = np.hypot(case.source.Rows, case.source.Columns)
+    assert np.hypot(column - case.disc.column, row - case.disc.row) < TOLERANCE * diagonal
+
+
+@pytest.mark.parametrize("case", CASES.values(), ids=list(CASES))
+@pytest.mark.parametrize(
+    "kind", [ResultKind.CAD_REPORT, ResultKind.MEASUREMENT_REPORT, ResultKind.PRESENTATION_STATE]
+)
+def test_an_outline_lies_around_the_lesion(kind: ResultKind, case: Case) -> None:
+    ds = written(study_results.study(analysed(case)), kind)
+
+    (outline,) = graphics(ds, "POLYLINE")
+
+    first, last = outline.min(axis=0), outline.max(axis=0)
+    assert_lands(case, *(first + last) / 2)
+    assert (first < (case.disc.column, case.disc.row)).all()
+    assert (last > (case.disc.column, case.disc.row)).all()
+
+
+@pytest.mark.parametrize("case", CASES.values(), ids=list(CASES))
+def test_the_outline_in_the_picture_lies_around_the_lesion(case: Case) -> None:
+    instance = analysed(case)
+    assert instance.heat_map is not None
+    with_outline, without = (
+        written(study_results.study(one), ResultKind.HEAT_MAP).pixel_array
+        for one in (instance, replace(instance, regions=()))
+    )
+
+    differs = (with_outline != without).any(axis=2)
+
+    # Square pixels: the picture is as large as fits, in the middle, against the chest wall's edge.
+    rows, columns = case.source.Rows, case.source.Columns
+    scale = min(ROWS / rows, PICTURE_COLUMNS / columns)
+    left = COLUMNS - columns * scale if instance.heat_map.geometry.is_mirrored else 0.0
+    top = (ROWS - rows * scale) / 2
+    row, column = np.nonzero(differs)
+    middle_row, middle_column = (
+        (row.min() + row.max() + 1) / 2,
+        (column.min() + column.max() + 1) / 2,
+    )
+    assert_lands(case, (middle_column - left) / scale, (middle_row - top) / scale)
+
+
+@pytest.mark.parametrize("case", CASES.values(), ids=list(CASES))
+def test_the_centre_in_the_cad_report_lies_on_the_lesion(case: Case) -> None:
+    ds = written(study_results.study(analysed(case)), ResultKind.CAD_REPORT)
+
+    ((point,),) = graphics(ds, "POINT")
+
+    assert_lands(case, *point)
