@@ -14,7 +14,8 @@ class ScoreWords:
     name
         "AI malignancy score"; or "Probability of cancer (AI)" where the site's prevalence is set.
     value, operating_point
-        On the scale that the name asks for: two decimals, or percent.
+        On the scale that the name asks for: two decimals, or percent with one. More, where a value
+        below the operating point would read the same as it.
     percent
         The same value from 0 to 100, for what is stated in percent.
     is_called
@@ -52,19 +53,28 @@ def score_words(result: StudyResult, score: float) -> ScoreWords:
     point = result.manifest.operating_point
     is_called = point.is_reached(score)
     if result.prevalence is None:
+        value, limit = _in_figures(score, point.threshold, decimals=2)
         return ScoreWords(
             name="AI malignancy score",
-            value=f"{score:.2f}",
-            operating_point=f"{point.threshold:.2f}",
+            value=value,
+            operating_point=limit,
             percent=100 * score,
             is_called=is_called,
         )
     carry = result.manifest.calibration.at_prevalence
     percent = 100 * carry(score, result.prevalence)
+    value, limit = _in_figures(percent, 100 * carry(point.threshold, result.prevalence), decimals=1)
     return ScoreWords(
         name="Probability of cancer (AI)",
-        value=f"{percent:.1f} %",
-        operating_point=f"{100 * carry(point.threshold, result.prevalence):.1f} %",
+        value=f"{value} %",
+        operating_point=f"{limit} %",
         percent=percent,
         is_called=is_called,
     )
+
+
+def _in_figures(value: float, limit: float, *, decimals: int) -> tuple[str, str]:
+    """Write both with as few decimals as keep "0.43, below 0.43" from being said."""
+    while value < limit and f"{value:.{decimals}f}" == f"{limit:.{decimals}f}" and decimals < 9:
+        decimals += 1
+    return f"{value:.{decimals}f}", f"{limit:.{decimals}f}"

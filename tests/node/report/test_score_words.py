@@ -28,3 +28,9 @@ def test_where_the_prevalence_is_known_the_score_is_a_probability() -> None:
 @pytest.mark.parametrize(("score", "is_called"), [(0.39999, False), (0.4, True), (1.0, True)])
 def test_a_score_is_called_at_or_above_the_operating_point(score: float, is_called: bool) -> None:
     assert score_words(study_results.normal(), score).is_called is is_called
+
+
+def test_a_score_just_below_the_operating_point_reads_as_another_number() -> None:
+    words = score_words(study_results.normal(), 0.3996)
+
+    assert words.sentence == "AI malignancy score 0.3996, below operating point 0.4000"
