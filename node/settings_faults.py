@@ -22,6 +22,7 @@ _BOUNDS = (
     ("exclusiveMaximum", "below"),
 )
 _PASSWORD_IN_URL = re.compile(r"(://[^:@/\s]*):\S*@")
+_NAME_OF_A_SECRET = re.compile(r"database|pass|pwd|secret|token|credential", re.IGNORECASE)
 _PASSWORD_IN_QUERY = re.compile(r"(password=)[^&\s'\"]*")
 
 
@@ -70,7 +71,7 @@ def settings_error(
         siblings, candidates = _keys_beside(details["loc"])
         return SettingsError(
             key=key,
-            found=f"an unknown key in {where}",
+            found=f"{_shown_under(key, details['input'])}, an unknown key in {where}",
             accepted=", ".join(siblings),
             nearest=nearest_key(key, candidates),
         )
@@ -91,6 +92,11 @@ def shown(value: object) -> str:
     text = _PASSWORD_IN_URL.sub(r"\1:***@", repr(value))
     text = _PASSWORD_IN_QUERY.sub(r"\1***", text)
     return text if len(text) <= _LONGEST_VALUE_SHOWN else f"{text[:_LONGEST_VALUE_SHOWN]}…"
+
+
+def _shown_under(key: str, value: object) -> str:
+    """Show the value of a key that nobody knows, unless its name says that it may be a secret."""
+    return "a value not shown here" if _NAME_OF_A_SECRET.search(key) else shown(value)
 
 
 def _keys_beside(place: Sequence[int | str]) -> tuple[tuple[str, ...], tuple[str, ...]]:

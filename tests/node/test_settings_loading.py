@@ -180,6 +180,23 @@ def test_a_bad_value_from_the_environment_names_the_variable() -> None:
         load_settings(None, environment={"MAMMONODE_RECEIVE__PORT": "x"})
 
 
+def test_an_unknown_key_is_shown_with_what_it_holds(tmp_path: Path) -> None:
+    with pytest.raises(
+        SettingsError, match=r"receive\.prot: found 11113, an unknown key in .*port"
+    ):
+        load_settings(write(tmp_path, "[receive]\nprot = 11113\n"), environment={})
+
+
+@pytest.mark.parametrize("text", ['[database]\nurll = "hidden"\n', 'web_password = "hidden"\n'])
+def test_an_unknown_key_that_may_hold_a_secret_is_shown_without_it(
+    tmp_path: Path, text: str
+) -> None:
+    with pytest.raises(SettingsError, match="an unknown key") as refusal:
+        load_settings(write(tmp_path, text), environment={})
+
+    assert "hidden" not in str(refusal.value)
+
+
 def test_a_variable_that_names_no_setting_is_refused() -> None:
     with pytest.raises(SettingsError, match=r"Did you mean MAMMONODE_RECEIVE__PORT\?"):
         load_settings(None, environment={"MAMMONODE_RECEIVE_PORT": "104"})
