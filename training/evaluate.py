@@ -110,10 +110,10 @@ def evaluate(data_set: DataSet, settings: TrainingSettings) -> Evaluation:
     without_breast = 0
     for split in _HELD_OUT:
         # As in a node: an image in which no breast is found is not scored.
-        has_breast = crops[split].any(axis=(1, 2))
+        has_breast = np.any(crops[split], axis=(1, 2))
         without_breast += int((~has_breast).sum())
         crops[split] = crops[split][has_breast]
-        images[split] = tuple(compress(images[split], has_breast))
+        images[split] = tuple(compress(images[split], has_breast.tolist()))
     breasts = {split: breasts_of(data_set, images[split]) for split in _HELD_OUT}
 
     validation = images[Split.VALIDATION]
