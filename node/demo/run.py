@@ -3,6 +3,7 @@
 import shutil
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from PIL import Image
@@ -33,7 +34,30 @@ _MARKER = ".mammonode-demo"
 _OWN_NAMES = ("films", "node", FILED, "node.toml", "node.log", "heat_map.png")
 
 
-def run_demo(out: Path, *, weights: str = "", patience_s: float = PATIENCE_S) -> bool:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DemoResult:
+    """What came back.
+
+    Attributes
+    ----------
+    rows
+        One a study.
+    heat_map
+        A picture to look at: the heat map of the view with the highest score; None if none came.
+    """
+
+    rows: tuple[Row, ...]
+    heat_map: Path | None
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether every study came back whole."""
+        return all(row.is_complete for row in self.rows)
+
+
+def run_demo(
+    out: Path, *, weights: str = "", patience_s: float = PATIENCE_S, has_table: bool = True
+) -> DemoResult:
     """Send two real studies through a real node and show what comes back.
 
     Parameters
@@ -45,19 +69,22 @@ def run_demo(out: Path, *, weights: str = "", patience_s: float = PATIENCE_S) ->
         As in ``[model] weights``; empty: the shipped ones.
     patience_s
         After so long it gives up on what has not come back, in seconds.
+    has_table
+        Whether the results are printed; without, standard output is left to the caller, and
+        progress goes to standard error.
 
     Returns
     -------
-    is_complete
-        Whether both studies came back whole: a score report, four heat maps, and every other
-        object that the node's log says was made.
+    result
+        A study has come back whole with a score report, four heat maps, and every other object
+        that the node's log says was made.
 
     Raises
     ------
     PermanentError
         If the films are not installed, `out` holds something else, or the node does not start.
     """
-    console = make_console()
+    console = make_console(stderr=not has_table)
     deadline_s = time.monotonic() + patience_s
     paths = find_films()
     _make_way(out)
@@ -69,14 +96,15 @@ def run_demo(out: Path, *, weights: str = "", patience_s: float = PATIENCE_S) ->
         settings = load_settings(settings_file, environment={})
         with running_node(settings_file, settings, out / "node.log", deadline_s) as port:
             rows = _send_and_wait(console, studies, archive, settings, port, deadline_s)
-    show_table(console, rows, out)
-    picture = _write_picture(rows, out / "heat_map.png")
-    if picture is not None:
-        console.print(f"A heat map to look at: {picture}", highlight=False, soft_wrap=True)
-    is_complete = True
+    result = DemoResult(rows=tuple(rows), heat_map=_write_picture(rows, out / "heat_map.png"))
+    if has_table:
+        show_table(console, rows, out)
+        if result.heat_map is not None:
+            console.print(
+                f"A heat map to look at: {result.heat_map}", highlight=False, soft_wrap=True
+            )
     for row in rows:
-        if not row.outcome.is_complete(row.filed):
-            is_complete = False
+        if not row.is_complete:
             state = row.outcome.state.value if row.outcome.state else "never received"
             console.print(
                 f"{row.study.number} did not come back whole: {state}. {row.outcome.reason} "
@@ -84,7 +112,7 @@ def run_demo(out: Path, *, weights: str = "", patience_s: float = PATIENCE_S) ->
                 highlight=False,
                 soft_wrap=True,
             )
-    return is_complete
+    return result
 
 
 def _make_way(out: Path) -> None:

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
@@ -40,11 +41,16 @@ class Row:
     filed: tuple[Filed, ...]
     seconds: float | None
 
+    @property
+    def is_complete(self) -> bool:
+        """Whether the study came back whole."""
+        return self.outcome.is_complete(self.filed)
 
-def make_console() -> Console:
+
+def make_console(*, stderr: bool = False) -> Console:
     """Make a console that does not break the table where there is no terminal."""
-    console = Console()
-    return console if console.is_terminal else Console(width=NARROWEST_TABLE)
+    console = Console(stderr=stderr)
+    return console if console.is_terminal else Console(stderr=stderr, width=NARROWEST_TABLE)
 
 
 def introduce(console: Console, studies: Sequence[FilmStudy]) -> None:
@@ -82,6 +88,34 @@ def show_table(console: Console, rows: Sequence[Row], out: Path) -> None:
         "that do are in the model card. Not for diagnostic use.",
         highlight=False,
     )
+
+
+def describe(row: Row) -> dict[str, Any]:
+    """Give what the table shows of a study as values that JSON can hold."""
+    outcome = row.outcome
+    return {
+        "study": row.study.number,
+        "study_instance_uid": row.study.study_instance_uid,
+        "state": outcome.state,
+        "is_complete": row.is_complete,
+        "score": outcome.score,
+        "is_suspicious": outcome.is_suspicious,
+        "model": outcome.model,
+        "views": [
+            {
+                "laterality": film.laterality,
+                "view_position": film.view_position,
+                "score": outcome.view_scores.get((film.laterality, film.view_position)),
+                "truth": TRUTH.get((row.study.number, film.laterality)),
+            }
+            for film in row.study.films
+        ],
+        "received": [
+            {"kind": outcome.kinds.get(item.sop_instance_uid), "path": str(item.path)}
+            for item in row.filed
+        ],
+        "seconds": row.seconds,
+    }
 
 
 def _add_study(table: Table, row: Row, out: Path) -> None:

@@ -1,10 +1,12 @@
 """The demo from end to end, with small untrained weights in place of the shipped ones."""
 
 import contextlib
+import json
 import re
 from dataclasses import dataclass
 from io import StringIO
 from pathlib import Path
+from typing import Any
 
 import pytest
 from PIL import Image
@@ -14,6 +16,7 @@ from pydicom.uid import SecondaryCaptureImageStorage
 
 from model.views import STANDARD_VIEWS, read_view
 from node.demo.run import run_demo
+from node.demo.show import describe
 from node.errors import PermanentError
 from validators import dciodvfy_errors, dsrdump_text
 
@@ -30,6 +33,7 @@ class Run:
 
     out: Path
     is_complete: bool
+    described: list[dict[str, Any]]
     shown: str
     still_running: list[str]
 
@@ -53,10 +57,11 @@ def run(tmp_path_factory: pytest.TempPathFactory, untrained_weights: Path) -> Ru
     out = tmp_path_factory.mktemp("demo")
     shown = StringIO()
     with contextlib.redirect_stdout(shown):
-        is_complete = run_demo(out, weights=str(untrained_weights), patience_s=PATIENCE_S)
+        result = run_demo(out, weights=str(untrained_weights), patience_s=PATIENCE_S)
     return Run(
         out=out,
-        is_complete=is_complete,
+        is_complete=result.is_complete,
+        described=[describe(row) for row in result.rows],
         shown=shown.getvalue(),
         still_running=processes_naming(str(out)),
     )
@@ -69,6 +74,18 @@ def processes_naming(text: str) -> list[str]:
         with contextlib.suppress(OSError):  # it has ended meanwhile
             lines.append(path.read_bytes().replace(b"\0", b" ").decode(errors="replace"))
     return [line for line in lines if text in line]
+
+
+def test_the_description_of_a_run_is_json_and_names_every_file_that_came_back(run: Run) -> None:
+    described = json.loads(json.dumps(run.described))
+
+    received = [item for study in described for item in study["received"]]
+    assert sorted(item["path"] for item in received) == [str(path) for path in run.received]
+    assert all(item["kind"] for item in received)
+    assert {view["truth"] for study in described for view in study["views"]} == {
+        "benign",
+        "malignant",
+    }
 
 
 def test_both_studies_come_back_whole(run: Run) -> None:
