@@ -26,14 +26,13 @@ from pydicom.uid import MammographyCADSRStorage
 
 from model.explain import Region
 from model.manifest import NOT_FOR_DIAGNOSTIC_USE
-from model.views import Laterality
 from node.errors import TriageReason
 from node.report import codes
 from node.report.document import add_content, begin_document, nest
 from node.report.image_library import cad_image_library, container_of
 from node.report.regions import Float64Array, centre, outline, tracking_identifier
 from node.report.score_words import score_words
-from node.report.source_image import is_image, label_of
+from node.report.source_image import breast_label, is_image, label_of
 from node.report.structured_report import algorithm_name, algorithm_parameters
 from node.results import InstanceResult, ResultKind, ResultObject, StudyResult
 
@@ -59,12 +58,6 @@ _SET_ASIDE = frozenset(
     }
 )
 """Images that the network is not made for: no failure, where another image shows that view."""
-
-_BREASTS = {
-    Laterality.RIGHT: "Right breast",
-    Laterality.LEFT: "Left breast",
-    None: "Breast, side unknown",
-}
 
 
 def write_cad_report(result: StudyResult) -> list[ResultObject]:
@@ -193,7 +186,7 @@ def _description(result: StudyResult, images: tuple[InstanceResult, ...]) -> str
     else:
         sentences.append(f"Study: {score_words(result, result.score).sentence}.")
     sentences += [
-        f"{_BREASTS[breast.laterality]}: {score_words(result, breast.score).value}."
+        f"{breast_label(breast.laterality)}: {score_words(result, breast.score).value}."
         for breast in result.breasts
         if breast.score is not None
     ]

@@ -22,7 +22,7 @@ from pydicom.sr.coding import Code
 from model.manifest import NOT_FOR_DIAGNOSTIC_USE
 from model.views import Laterality
 from node.report import codes, provenance
-from node.report.source_image import is_image, label_of
+from node.report.source_image import breast_label, is_image, label_of
 from node.report.structured_report import (
     algorithm,
     call,
@@ -36,11 +36,6 @@ from node.results import InstanceResult, ResultKind, ResultObject, StudyResult
 
 SERIES_NUMBER = 9001
 SERIES_DESCRIPTION = "Score report"
-_BREAST_LABELS = {
-    Laterality.RIGHT: "Right breast",
-    Laterality.LEFT: "Left breast",
-    None: "Breast, side unknown",
-}
 
 
 def write_score_report(result: StudyResult) -> list[ResultObject]:
@@ -86,7 +81,7 @@ def _groups(result: StudyResult) -> list[ContentSequence]:
     for breast in result.breasts:
         if breast.score is not None:
             views = tuple(i for i in result.analysed if i.laterality is breast.laterality)
-            label = _BREAST_LABELS[breast.laterality]
+            label = breast_label(breast.laterality)
             groups.append(_group(result, label, breast.score, _site(breast.laterality), views))
     for number, instance in enumerate(result.instances, start=1):
         if instance.score is not None:

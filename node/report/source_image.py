@@ -7,8 +7,10 @@ from pydicom.dataelem import DataElement
 from pydicom.dataset import Dataset
 from pydicom.errors import BytesLengthException
 
+from model.views import Laterality
 from node.results import InstanceResult
 
+_SIDES = {Laterality.RIGHT: "Right", Laterality.LEFT: "Left"}
 _DIRECTIONS = re.compile(r"(?!.*(.).*\1)[APRLHF]{1,3}")
 
 
@@ -26,6 +28,11 @@ def label_of(instance: InstanceResult) -> str:
         return f"{instance.laterality.value} {instance.view_position}"
     side = instance.laterality.value if instance.laterality else "side unknown"
     return f"{side}, {instance.view_position or 'view unknown'}"
+
+
+def breast_label(laterality: Laterality | None) -> str:
+    """Breast as it is written in every kind, as in ``Right breast``; what is unknown is said."""
+    return f"{_SIDES[laterality]} breast" if laterality else "Breast, side unknown"
 
 
 def reference_to(instance: InstanceResult) -> tuple[str, str]:

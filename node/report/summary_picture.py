@@ -16,7 +16,7 @@ from node.report import lettering, provenance
 from node.report.lettering import AMBER, BRIGHT, LINE, PANEL, SOFT, Colour
 from node.report.overlay import draw_view
 from node.report.score_words import score_words
-from node.report.source_image import is_image, label_of
+from node.report.source_image import breast_label, is_image, label_of
 from node.results import BreastResult, InstanceResult, StudyResult, UInt8Array
 
 ROWS = 1440
@@ -40,8 +40,6 @@ _STANDS_IN = {
     "MLO": ("ML", "LM", "LMO", "SIO", "ISO"),
 }
 """Views that may fill the place of a standard one that is not there, by the same breast."""
-
-_BREASTS = {Laterality.RIGHT: "Right breast", Laterality.LEFT: "Left breast"}
 
 
 def draw_summary(result: StudyResult) -> UInt8Array:
@@ -257,7 +255,7 @@ def _breast(
     x = _MARGIN + (0 if laterality is Laterality.RIGHT else COLUMNS - _SIDE_COLUMNS)
     own = [i for i in result.instances if i.laterality is laterality and is_image(i)]
     breast = next((one for one in result.breasts if one.laterality is laterality), None)
-    y = _write(draw, (x, _HEAD_ROWS + 6), _BREASTS[laterality], 36, BRIGHT)
+    y = _write(draw, (x, _HEAD_ROWS + 6), breast_label(laterality), 36, BRIGHT)
     y = _rule(draw, x, y + 14)
     y = _breast_score(draw, result, breast, (x, y + 22))
     y = _rule(draw, x, y + 24)

@@ -2,6 +2,7 @@ import pytest
 from pydicom.dataset import Dataset
 
 import study_results
+from model.views import Laterality
 from node.report import source_image
 
 
@@ -33,6 +34,18 @@ def test_a_label_says_what_is_unknown() -> None:
 
     assert source_image.label_of(known.instances[0]) == "R CC"
     assert source_image.label_of(unknown.instances[0]) == "side unknown, view unknown"
+
+
+@pytest.mark.parametrize(
+    ("laterality", "label"),
+    [
+        (Laterality.RIGHT, "Right breast"),
+        (Laterality.LEFT, "Left breast"),
+        (None, "Breast, side unknown"),
+    ],
+)
+def test_a_breast_is_named_by_its_side(laterality: Laterality | None, label: str) -> None:
+    assert source_image.breast_label(laterality) == label
 
 
 @pytest.mark.parametrize(
