@@ -157,7 +157,7 @@ def _send_and_wait(
         for study in studies:
             _send(study, port, lambda: progress.advance(sending))
             sent_at_s[study.study_instance_uid] = time.monotonic()
-        while time.monotonic() < deadline_s:
+        while True:  # at least once: sending may have used up the time
             for uid in sent_at_s:
                 outcomes[uid] = read_outcome(database, uid)
             ended = sum(outcome.state in ENDED for outcome in outcomes.values())
@@ -166,7 +166,8 @@ def _send_and_wait(
             is_all_made = ended == len(studies)
             total = made if is_all_made else None
             progress.update(receiving, completed=len(archive.filed), total=total)
-            if all(outcome.has_ended for outcome in outcomes.values()):
+            has_ended = all(outcome.has_ended for outcome in outcomes.values())
+            if has_ended or time.monotonic() >= deadline_s:
                 break
             time.sleep(POLL_S)
     database.close()
