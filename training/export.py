@@ -58,7 +58,7 @@ def export(data_set: DataSet, settings: TrainingSettings, folder: Path) -> Manif
     ------
     ExportError
         If the weights have changed since they were evaluated, or storing kernels as float16 moves
-        a score by more than 0.01, or the file is larger than 16 MB.
+        an output of the network by more than 0.01, or the file is larger than 16 MB.
     """
     evaluation = read_evaluation(settings.out_folder)
     chosen = settings.out_folder / CHOSEN_WEIGHTS_FILE
@@ -107,10 +107,10 @@ def export(data_set: DataSet, settings: TrainingSettings, folder: Path) -> Manif
         (made / MANIFEST_FILE).write_text(manifest.to_json(), encoding="utf-8")
         change = _largest_change(data_set, settings, made)
         if change > _LARGEST_CHANGE:
-            raise ExportError(f"expected float16 to move no score by 0.01; found {change:.4f}")
+            raise ExportError(f"expected float16 to move no output by 0.01; found {change:.4f}")
         note = (
-            f"Kernels are stored as float16, which moves no score of {_CHECKED_IMAGES} validation "
-            f"images by more than {max(change, 0.0001):.4f}. No breast was found in "
+            f"Kernels are stored as float16, which moves the softmax of none of {_CHECKED_IMAGES} "
+            f"validation images by more than {max(change, 0.0001):.4f}. No breast was found in "
             f"{evaluation.images_without_breast} image(s) of validation and test: they are in no "
             "figure, as a node would not score them."
         )
