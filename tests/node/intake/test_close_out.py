@@ -24,6 +24,7 @@ from node.study_log.tables import (
     StudyState,
 )
 from phantoms import uid
+from serving import wait_until
 
 BEGIN = datetime(2026, 3, 1, 8, 0, tzinfo=UTC)
 VIEW_SET_QUIET_S, QUIET_S, CAP_S = 5, 60, 900
@@ -406,8 +407,14 @@ def test_no_instance_is_lost_between_a_receiver_and_a_close_out_that_run_at_once
         while not is_over.is_set():
             close_out.close_due()
 
+    def is_queued(study: str) -> bool:
+        return any(queued == study for queued, _, _ in bench.queued)
+
     def receive(study: str) -> None:
-        for view in [*STANDARD_VIEWS, ("R", "ML")] * 4:
+        for number, view in enumerate([*STANDARD_VIEWS, ("R", "ML")] * 4):
+            if number == 10:
+                # Else all may have come before the other side got the write lock even once.
+                wait_until(lambda: is_queued(study), deadline_s=60, what="a first close-out")
             bench.receive(study, [view])
 
     closer = threading.Thread(target=close_all_the_time)
