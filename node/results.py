@@ -105,8 +105,9 @@ class StudyResult:
     manifest
         Of the weights that made the scores.
     prevalence
-        Fraction of women with cancer among those examined at this site, or None if the site did
-        not state it; then the score is not called a probability.
+        Fraction of the breasts examined at this site that have cancer (the calibration counts
+        images, labelled by their breast), or None if the site did not state it; then the score is
+        not called a probability.
     predecessors
         Reports of the revision before, which the new reports replace.
     """

@@ -172,12 +172,12 @@ class StudySettings(Section):
 
 
 class ModelSettings(Section):
-    """Which weights, and what the site knows about its women."""
+    """Which weights, and what the site knows of those it examines."""
 
     weights: str = ""
     """Folder with weights and their manifest; empty: the shipped ones."""
     prevalence: Annotated[float, Field(gt=0, lt=1)] | None = None
-    """Fraction of examined women who have cancer; set it, and scores become probabilities."""
+    """Fraction of examined breasts that have cancer; set it, and scores become probabilities."""
 
 
 class WorkSettings(Section):

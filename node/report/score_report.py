@@ -158,8 +158,8 @@ def _about_score(result: StudyResult) -> str:
         )
     return (
         "Score carried over to the prevalence set for this site, as a probability of cancer in "
-        "percent. An estimate; a low value does not mean benign. The operating point was chosen "
-        "on the scores of breasts."
+        "percent. An estimate, calibrated by view, not by breast or study; a low value does not "
+        "mean benign. The operating point was chosen on the scores of breasts."
     )
 
 
