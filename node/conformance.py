@@ -24,6 +24,7 @@ from model import decoders
 from model.views import STANDARD_VIEWS
 from node import __version__, header
 from node.delivery import send, statuses
+from node.equipment import MANUFACTURER, MODEL_NAME
 from node.errors import TriageReason
 from node.intake import answers, contexts, spool, triage
 from node.report import codes, provenance
@@ -227,8 +228,8 @@ Pixels are decoded in a process of their own, within `work.decode_timeout_s` and
 `work.decode_memory_bytes`; an image of more than {decoders.MAX_PIXELS} pixels is not decoded.
 Magnification counts from an Estimated Radiographic Magnification Factor (0018,1114) of
 {triage.MAGNIFICATION_FACTOR} on. An object that this software wrote is known by Manufacturer
-(0008,0070) `{provenance.MANUFACTURER}` and Manufacturer's Model Name (0008,1090)
-`{provenance.MODEL_NAME}`, and is never analysed.
+(0008,0070) `{MANUFACTURER}` and Manufacturer's Model Name (0008,1090)
+`{MODEL_NAME}`, and is never analysed.
 
 ### Transfer syntaxes
 """

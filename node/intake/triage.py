@@ -14,9 +14,9 @@ from pydicom.uid import (
 )
 
 from model.views import ViewModifier, read_view
+from node.equipment import MANUFACTURER, MODEL_NAME
 from node.errors import TriageReason, UnsuitableInstance
 from node.header import text_of
-from node.report.provenance import MANUFACTURER, MODEL_NAME
 
 TOMOSYNTHESIS_SOP_CLASSES = frozenset(
     (

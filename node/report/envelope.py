@@ -13,6 +13,7 @@ from pydicom.uid import UID, ExplicitVRLittleEndian
 
 from model.views import STANDARD_VIEWS
 from node import __version__
+from node.equipment import MANUFACTURER, MODEL_NAME
 from node.report import provenance
 from node.report.source_image import copy_of
 from node.results import InstanceResult, ResultKind, StudyResult
@@ -115,8 +116,8 @@ def begin(
         # Where revisions share a series its date would differ within it.
         ds.SeriesDate, ds.SeriesTime = date, time
 
-    ds.Manufacturer = provenance.MANUFACTURER
-    ds.ManufacturerModelName = provenance.MODEL_NAME
+    ds.Manufacturer = MANUFACTURER
+    ds.ManufacturerModelName = MODEL_NAME
     ds.DeviceSerialNumber = provenance.serial_number(result)
     ds.SoftwareVersions = provenance.software_versions(result)
     ds.ContributingEquipmentSequence = Sequence(provenance.contributing_equipment(result, first))

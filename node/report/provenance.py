@@ -16,11 +16,10 @@ from pydicom.sequence import Sequence
 
 from model.manifest import NOT_FOR_DIAGNOSTIC_USE
 from node import __version__
+from node.equipment import MANUFACTURER, MODEL_NAME
 from node.report import codes
 from node.results import InstanceResult, Predecessor, ResultKind, StudyResult
 
-MANUFACTURER = "mammonode"
-MODEL_NAME = "mammonode"
 CONTRIBUTION = "AI inference, research use only"
 
 REPORT_VERSION = "1"

@@ -33,6 +33,7 @@ from pydicom.sr.codedict import codes as dicom_codes
 from pydicom.sr.coding import Code
 from pydicom.uid import ComprehensiveSRStorage
 
+from node.equipment import MANUFACTURER, MODEL_NAME
 from node.report import codes, provenance
 from node.report.document import add_content, begin_document
 from node.report.image_library import container_of, image_library
@@ -207,8 +208,8 @@ def _observation_context(result: StudyResult) -> ObservationContext:
     """TID 1001 with one device observer, TID 1004: this software with these weights."""
     device = DeviceObserverIdentifyingAttributes(
         uid=provenance.device_uid(result),
-        name=provenance.MODEL_NAME,
-        manufacturer_name=provenance.MANUFACTURER,
+        name=MODEL_NAME,
+        manufacturer_name=MANUFACTURER,
         model_name=provenance.model_label(result),
         serial_number=provenance.serial_number(result),
     )

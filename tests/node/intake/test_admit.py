@@ -11,10 +11,10 @@ from pydicom.dataset import Dataset
 from pydicom.uid import EnhancedSRStorage, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 from sqlalchemy import delete, select
 
+from node.equipment import MANUFACTURER, MODEL_NAME
 from node.errors import TriageReason
 from node.header import dataset_offset, read_header
 from node.intake.admit import Admission, Arrival, admit
-from node.report.provenance import MANUFACTURER, MODEL_NAME
 from node.settings import Settings
 from node.store import Store
 from node.study_log.database import Database

@@ -6,9 +6,9 @@ import pytest
 from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence
 
+from node.equipment import MANUFACTURER, MODEL_NAME
 from node.errors import TriageReason, UnsuitableInstance
 from node.intake.triage import is_image, is_own_result, triage
-from node.report.provenance import MANUFACTURER, MODEL_NAME
 from phantoms import film, mammogram, screening_study
 
 
