@@ -55,6 +55,7 @@ class Classifier:
         trunk, head = split_at_features(model)
         shape = (_BATCH, *manifest.input_size_px, 3)
 
+        # TensorFlow ships no types, so that its decorator has none.
         @tf.function(input_signature=[tf.TensorSpec(shape, tf.float32)])  # type: ignore[untyped-decorator]
         def forward(pixels: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
             features = trunk(pixels, training=False)

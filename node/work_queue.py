@@ -357,7 +357,7 @@ def _attempt(step: Callable[[], T], work: Work, handlers: Handlers) -> T | None:
     """Do the work; whatever goes wrong ends this work alone, and is written down."""
     try:
         return step()
-    except Exception as error:
+    except Exception as error:  # the worker goes on; the failure becomes the state of this work
         if not isinstance(error, NodeError):
             logger.exception(
                 "Work failed", extra={"event": "work_failed", "workflow_id": work.workflow_id}

@@ -33,9 +33,8 @@ def pytest_runtest_makereport(
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """Let no test be skipped where every peer must be there, whoever skipped it and why."""
     report = yield
-    is_expected_failure = hasattr(report, "wasxfail")
     must_run = os.environ.get("MAMMONODE_REQUIRE_PEERS") == "1"
-    if report.skipped and must_run and not is_expected_failure:
+    if report.skipped and must_run:
         report.outcome = "failed"
         report.longrepr = (
             f"{item.nodeid} was skipped under MAMMONODE_REQUIRE_PEERS=1: {call.excinfo}"

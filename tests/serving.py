@@ -1,12 +1,13 @@
 """A whole node for a test: ``mammonode serve`` as a process, ended when the test ends."""
 
 import contextlib
+import json
 import os
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from textwrap import dedent
@@ -38,6 +39,38 @@ class RunningNode:
     data_dir: Path
     log_file: Path
     process: "subprocess.Popen[bytes]"
+
+
+def delivering_settings(
+    *, weights: Path, pacs_ae_title: str, pacs_port: int, allowed_ae_titles: Sequence[str] = ()
+) -> str:
+    """Settings of a node that closes a study soon and sends its results to one PACS.
+
+    Parameters
+    ----------
+    weights
+        Folder of the weights.
+    pacs_ae_title, pacs_port
+        Of the PACS on loopback.
+    allowed_ae_titles
+        Who may call; empty: anybody.
+    """
+    return f"""
+        [receive]
+        port = 0
+        allowed_ae_titles = {json.dumps(list(allowed_ae_titles))}
+        low_watermark_bytes = 0
+        [study]
+        view_set_quiet_s = 0.5
+        [model]
+        weights = "{weights}"
+        [[destinations]]
+        name = "pacs"
+        ae_title = "{pacs_ae_title}"
+        host = "127.0.0.1"
+        port = {pacs_port}
+        results = ["score_report", "heat_map"]
+    """
 
 
 @contextlib.contextmanager

@@ -14,7 +14,7 @@ import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict
 from scipy.stats import rankdata
 from sklearn.linear_model import LogisticRegression
-from sklearn.pipeline import make_pipeline
+from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from model.manifest import (
@@ -376,16 +376,16 @@ def intensity_statistics(crops: Uint8Array) -> Float64Array:
     return np.array(rows)
 
 
-def _fit_control(crops: Uint8Array, is_cancer: BoolArray) -> object:
+def _fit_control(crops: Uint8Array, is_cancer: BoolArray) -> Pipeline:
     """Fit logistic regression on the nine statistics: what a shortcut would reach."""
     control = make_pipeline(StandardScaler(), LogisticRegression(max_iter=1000))
     control.fit(intensity_statistics(crops), is_cancer)
     return control
 
 
-def _apply_control(control: object, crops: Uint8Array) -> Float64Array:
+def _apply_control(control: Pipeline, crops: Uint8Array) -> Float64Array:
     """Probability of cancer, from the nine statistics alone."""
-    probabilities = control.predict_proba(intensity_statistics(crops))  # type: ignore[attr-defined]
+    probabilities = control.predict_proba(intensity_statistics(crops))
     return np.asarray(probabilities[:, 1], np.float64)
 
 

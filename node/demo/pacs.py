@@ -72,7 +72,7 @@ class FilingPacs:
         server = ae.start_server(
             ("127.0.0.1", 0), block=False, evt_handlers=[(evt.EVT_C_STORE, self._file)]
         )
-        assert isinstance(server, ThreadedAssociationServer)  # noqa: S101  (it does not block)
+        assert isinstance(server, ThreadedAssociationServer)  # noqa: S101  # for the type checker: it does not block
         self._server = server
 
     @property

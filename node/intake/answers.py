@@ -161,7 +161,7 @@ class StoreAnswers:
                 extra={"event": "instance_not_durable", **fields, "error": type(error).__name__},
             )
             return OUT_OF_RESOURCES
-        except Exception as error:
+        except Exception as error:  # the sender must get a status whatever a data set does to us
             logger.exception(
                 "Instance could not be understood",
                 extra={"event": "instance_not_understood", **fields, "error": type(error).__name__},

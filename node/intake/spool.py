@@ -98,13 +98,13 @@ class SpoolingDIMSE(DIMSEServiceProvider):
             super().receive_primitive(primitive)
         except OSError as error:
             self._end(f"the object could not be written to disk: {error.strerror}")
-        if self.message is not None and self.message._data_set_path is not None:  # noqa: SLF001
-            self._spooled.add(cast("Path", self.message._data_set_path))  # noqa: SLF001
+        if self.message is not None and self.message._data_set_path is not None:
+            self._spooled.add(cast("Path", self.message._data_set_path))
 
     def note_message(self, event: evt.Event) -> None:
         """Put the finished hash beside the file it belongs to; bound to ``EVT_DIMSE_RECV``."""
-        if isinstance(event.message, C_STORE_RQ) and event.message._data_set_path:  # noqa: SLF001
-            path = cast("Path", event.message._data_set_path)  # noqa: SLF001
+        if isinstance(event.message, C_STORE_RQ) and event.message._data_set_path:
+            path = cast("Path", event.message._data_set_path)
             self._spooled.add(path)
             self._receptions[path] = Reception(
                 dataset_bytes=self._dataset_bytes, dataset_sha256=self._hash.hexdigest()
@@ -119,9 +119,9 @@ class SpoolingDIMSE(DIMSEServiceProvider):
 
     def discard(self) -> None:
         """Delete every file that was not moved away: its object was never acknowledged."""
-        if self.message is not None and self.message._data_set_file is not None:  # noqa: SLF001
+        if self.message is not None and self.message._data_set_file is not None:
             with contextlib.suppress(OSError):  # closing writes once more: the disk may be full
-                self.message._data_set_file.close()  # noqa: SLF001
+                self.message._data_set_file.close()
         for path in self._spooled:
             path.unlink(missing_ok=True)
         self._spooled.clear()
@@ -284,7 +284,7 @@ class _StorageRequestHandler(RequestHandler):
     def _create_association(self) -> StorageAssociation:
         server = self.server
         assoc = StorageAssociation(self.ae, server.max_dataset_bytes, server.on_end)
-        assoc._server = server  # noqa: SLF001
+        assoc._server = server
         # The server finds its associations by this name.
         assoc.name = f"AcceptorThread@{self.client_address[1]}"
         request: socket.socket = self.request
@@ -306,7 +306,7 @@ class _StorageRequestHandler(RequestHandler):
         acceptor.supported_contexts = server.contexts
         assoc.requestor.address_info = self.remote
 
-        for event, handlers in server._handlers.items():  # noqa: SLF001
+        for event, handlers in server._handlers.items():
             # One handler for an intervention event, a list of them for a notification event.
             for handler, arguments in [handlers] if isinstance(handlers, tuple) else handlers:
                 assoc.bind(event, handler, arguments)

@@ -118,7 +118,7 @@ class UTCDateTime(TypeDecorator[datetime]):
 class Base(DeclarativeBase):
     """The tables' common ground: how Python types become columns."""
 
-    type_annotation_map = {  # noqa: RUF012  (SQLAlchemy's own spelling)
+    type_annotation_map = {  # noqa: RUF012  # SQLAlchemy reads it off the class
         datetime: UTCDateTime,
         dict[str, Any]: JSON,
         str: String,

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from phantoms import screening_study, to_bytes
-from serving import RunningNode, running_node, wait_until
+from serving import RunningNode, delivering_settings, running_node, wait_until
 from validators import require_peer
 
 pytestmark = pytest.mark.integration
@@ -91,22 +91,12 @@ def node(
     orthanc: Orthanc, untrained_weights: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[RunningNode]:
     folder = tmp_path_factory.mktemp("node")
-    settings = f"""
-        [receive]
-        port = 0
-        allowed_ae_titles = ["{AE_TITLE}"]
-        low_watermark_bytes = 0
-        [study]
-        view_set_quiet_s = 0.5
-        [model]
-        weights = "{untrained_weights}"
-        [[destinations]]
-        name = "pacs"
-        ae_title = "{AE_TITLE}"
-        host = "127.0.0.1"
-        port = {orthanc.dicom_port}
-        results = ["score_report", "heat_map"]
-    """
+    settings = delivering_settings(
+        weights=untrained_weights,
+        pacs_ae_title=AE_TITLE,
+        pacs_port=orthanc.dicom_port,
+        allowed_ae_titles=[AE_TITLE],
+    )
     with running_node(folder, settings) as running:
         address = ["MAMMONODE", "127.0.0.1", running.port]
         orthanc.ask("/modalities/mammonode", method="PUT", body=json.dumps(address).encode())

@@ -8,6 +8,7 @@ import subprocess
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from textwrap import dedent
 
 import pytest
 from pydicom import dcmread
@@ -17,7 +18,7 @@ from sqlalchemy import create_engine, text
 from node.demo.pacs import AE_TITLE, FilingPacs
 from node.study_log.tables import StudyState
 from phantoms import screening_study
-from serving import running_node, wait_until
+from serving import delivering_settings, running_node, wait_until
 from validators import require_peer
 
 pytestmark = [pytest.mark.integration, pytest.mark.slow]
@@ -79,23 +80,11 @@ def test_a_study_is_analysed_and_delivered_on_postgresql(
 ) -> None:
     study = screening_study(seed=11)
     with FilingPacs(tmp_path / "pacs", {}) as pacs:
-        settings = f"""
-            [database]
-            url = "{postgresql_url}"
-            [receive]
-            port = 0
-            low_watermark_bytes = 0
-            [study]
-            view_set_quiet_s = 0.5
-            [model]
-            weights = "{untrained_weights}"
-            [[destinations]]
-            name = "pacs"
-            ae_title = "{AE_TITLE}"
-            host = "127.0.0.1"
-            port = {pacs.port}
-            results = ["score_report", "heat_map"]
-        """
+        settings = f'[database]\nurl = "{postgresql_url}"\n' + dedent(
+            delivering_settings(
+                weights=untrained_weights, pacs_ae_title=AE_TITLE, pacs_port=pacs.port
+            )
+        )
         with running_node(tmp_path, settings) as node:
             ae = AE()
             ae.add_requested_context(study[0].SOPClassUID, study[0].file_meta.TransferSyntaxUID)

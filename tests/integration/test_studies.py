@@ -15,7 +15,7 @@ from node.study_log.queries import read_study
 from node.study_log.tables import DeliveryState
 from peers import loopback_pacs, send
 from phantoms import screening_study
-from serving import RunningNode, running_node, wait_until
+from serving import RunningNode, delivering_settings, running_node, wait_until
 
 pytestmark = [pytest.mark.integration, pytest.mark.slow, pytest.mark.timeout(900)]
 
@@ -55,21 +55,9 @@ def test_a_refused_delivery_is_retried_and_a_study_is_analysed_with_other_weight
     views = screening_study()
     uid = str(views[0].StudyInstanceUID)
     with loopback_pacs(status=REFUSED) as pacs:
-        settings = f"""
-            [receive]
-            port = 0
-            low_watermark_bytes = 0
-            [study]
-            view_set_quiet_s = 0.5
-            [model]
-            weights = "{untrained_weights}"
-            [[destinations]]
-            name = "pacs"
-            ae_title = "PACS"
-            host = "127.0.0.1"
-            port = {pacs.port}
-            results = ["score_report", "heat_map"]
-        """
+        settings = delivering_settings(
+            weights=untrained_weights, pacs_ae_title="PACS", pacs_port=pacs.port
+        )
         with running_node(tmp_path, settings) as node:
             assert send(node.port, views) == [0, 0, 0, 0]
 
