@@ -36,11 +36,11 @@ from training.calibrate import (
     fit_calibration,
     roll_up,
 )
-from training.datasets import DataSet, LabelledImage
+from training.datasets import DataSet, LabelledImage, Split
 from training.fit import CHOSEN_WEIGHTS_FILE, labels, malignancy
 from training.input_pipeline import prepared_crops
 from training.settings import TrainingSettings
-from training.splits import Split, by_split
+from training.splits import by_split
 
 logger = logging.getLogger(__name__)
 

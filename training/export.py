@@ -19,12 +19,12 @@ from model.manifest import (
 from model.network import CLASSES, GRAD_CAM_LAYER, NETWORK_ID, build, load
 from model.preprocess import PREPROCESS_VERSION
 from training.card import licence_text, model_card
-from training.datasets import DataSet
+from training.datasets import DataSet, Split
 from training.evaluate import read_evaluation
 from training.fit import CHOSEN_WEIGHTS_FILE, malignancy
 from training.input_pipeline import prepared_crops
 from training.settings import TrainingSettings
-from training.splits import Split, by_split
+from training.splits import by_split
 
 logger = logging.getLogger(__name__)
 

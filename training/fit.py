@@ -17,10 +17,10 @@ import numpy.typing as npt
 from sklearn.metrics import roc_auc_score
 
 from model.network import build
-from training.datasets import DataSet, LabelledImage
+from training.datasets import DataSet, LabelledImage, Split
 from training.input_pipeline import InferenceBatches, TrainingBatches, prepared_crops
 from training.settings import Stage, TrainingSettings
-from training.splits import Split, by_split
+from training.splits import by_split
 
 logger = logging.getLogger(__name__)
 

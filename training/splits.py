@@ -7,18 +7,8 @@ set, or reading them in another order, moves nobody.
 
 import hashlib
 from collections.abc import Iterable
-from enum import StrEnum
 
-from training.datasets import LabelledImage
-
-
-class Split(StrEnum):
-    """What a patient's images are used for."""
-
-    TRAIN = "train"
-    VALIDATION = "validation"
-    TEST = "test"
-
+from training.datasets import LabelledImage, Split
 
 _VALIDATION_SHARE = 0.16
 _TEST_SHARE = 0.16

@@ -8,13 +8,13 @@ from drawn_breasts import write_rsna_layout
 
 from model.manifest import NOT_FOR_DIAGNOSTIC_USE, read_manifest
 from model.network import build, load
-from training.datasets import DataSet, rsna
+from training.datasets import DataSet, Split, rsna
 from training.evaluate import EVALUATION_FILE, Evaluation, auc, evaluate
 from training.export import ExportError, export, store_kernels_as_float16
 from training.fit import CHOSEN_WEIGHTS_FILE, labels, malignancy
 from training.input_pipeline import prepared_crops
 from training.settings import Stage, TrainingSettings
-from training.splits import Split, by_split
+from training.splits import by_split
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 

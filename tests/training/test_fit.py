@@ -9,7 +9,7 @@ from drawn_breasts import write_rsna_layout
 
 from model.network import build
 from training.augment import Augmentation
-from training.datasets import DataSet, LabelledImage, rsna
+from training.datasets import DataSet, LabelledImage, Split, rsna
 from training.fit import (
     CHOSEN_WEIGHTS_FILE,
     adapt_normalisation,
@@ -21,7 +21,7 @@ from training.fit import (
 )
 from training.input_pipeline import TrainingBatches
 from training.settings import TrainingSettings, read_settings
-from training.splits import Split, split_of
+from training.splits import split_of
 
 SIZE_PX = (64, 48)
 

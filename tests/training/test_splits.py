@@ -2,15 +2,16 @@ from pathlib import Path
 
 import pytest
 
-from training.datasets import LabelledImage
-from training.splits import LeakError, Split, by_split, check_no_leak, split_of
+from training.datasets import Label, LabelledImage, Split
+from training.splits import LeakError, by_split, check_no_leak, split_of
 
 
 def image(patient: int, number: int = 0) -> LabelledImage:
     return LabelledImage(
         path=Path(f"{patient}_{number}.webp"),
         patient_id=str(patient),
-        is_cancer=False,
+        label=Label.NO_CANCER,
+        source="made up",
         is_inverted=False,
     )
 
@@ -63,7 +64,11 @@ def test_a_shared_patient_is_a_leak() -> None:
 
 def test_a_shared_file_is_a_leak_even_under_another_pseudonym() -> None:
     same_file = LabelledImage(
-        path=Path("1_0.webp"), patient_id="another", is_cancer=False, is_inverted=False
+        path=Path("1_0.webp"),
+        patient_id="another",
+        label=Label.NO_CANCER,
+        source="made up",
+        is_inverted=False,
     )
 
     with pytest.raises(LeakError, match="1 files"):

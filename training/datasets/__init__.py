@@ -5,25 +5,82 @@ The table is all that the rest of training knows of a data set.
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
+from model.views import Laterality
+
 Float32Array = npt.NDArray[np.float32]
+
+
+class Label(StrEnum):
+    """What is known of the breast, or of the lesion, that an image shows."""
+
+    NO_CANCER = "no_cancer"
+    """No cancer; whether there was a benign finding is not said."""
+    NORMAL = "normal"
+    BENIGN = "benign"
+    MALIGNANT = "malignant"
+    """Cancer, proven by biopsy in every data set here."""
+
+
+class Split(StrEnum):
+    """What a patient's images are used for."""
+
+    TRAIN = "train"
+    VALIDATION = "validation"
+    TEST = "test"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Box:
+    """Where a lesion lies, as the smallest upright box around it, on the image's own pixel grid.
+
+    Rows count downwards from the top edge, columns to the right from the left edge, both from 0;
+    `bottom` and `right` lie just outside.
+    """
+
+    top: float
+    left: float
+    bottom: float
+    right: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LabelledImage:
-    """One mammogram and what is known of it."""
+    """One image and what is known of it; None where its data set does not say."""
 
     path: Path
     patient_id: str
     """The data set's own pseudonym; splits are made on it, and nothing else uses it."""
-    is_cancer: bool
-    """Whether the label says biopsy-proven cancer in this breast."""
-    is_inverted: bool
+    label: Label
+    source: str
+    """Short name of the data set, such as ``rsna``."""
+    study_id: str | None = None
+    laterality: Laterality | None = None
+    view_position: str | None = None
+    """A Defined Term of View Position (0018,5101), such as CC."""
+    split: Split | None = None
+    """Where the data set's publisher put the patient."""
+    boxes: tuple[Box, ...] = ()
+    masks: tuple[Path, ...] = ()
+    """Images of the same pixel grid in which a lesion is not 0."""
+    density: str | None = None
+    """ACR breast composition, a to d."""
+    bi_rads: str | None = None
+    """Assessment category, 0 to 6."""
+    subtlety: int | None = None
+    """1, subtle, to 5, obvious."""
+    is_inverted: bool = False
     """Whether the stored grey values run the wrong way (air is white)."""
+
+    @property
+    def is_cancer(self) -> bool:
+        """Whether the label says cancer."""
+        return self.label is Label.MALIGNANT
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

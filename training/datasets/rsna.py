@@ -11,9 +11,9 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from training.datasets import DataSet, Float32Array, LabelledImage
+from training.datasets import DataSet, Float32Array, Label, LabelledImage
 
-_LABELS = {"no_cancer": False, "cancer": True}
+_LABELS = {"no_cancer": Label.NO_CANCER, "cancer": Label.MALIGNANT}
 _FLAGS = {"0": False, "1": True}
 # Rows for one column of a full-field detector: 1.17 to 1.30 among the common ones. The true one
 # is lost; augmentation covers the spread.
@@ -50,7 +50,8 @@ def read(folder: Path) -> DataSet:
                 LabelledImage(
                     path=folder / row["image"],
                     patient_id=row["patient_id"],
-                    is_cancer=_LABELS[row["label"]],
+                    label=_LABELS[row["label"]],
+                    source="rsna",
                     is_inverted=_FLAGS[row["looks_inverted"]],
                 )
             )
