@@ -1,4 +1,4 @@
-"""The network: EfficientNetV2B0, two poolings, one hidden layer, a softmax of two units.
+"""The network: EfficientNetV2B0, two poolings, one hidden layer, a softmax of two or three units.
 
 Nothing else decides the architecture: training builds it here, and the node builds it here
 before it reads weights. Keras HDF5 weights only; no pickles, no Lambda layers.
@@ -12,33 +12,60 @@ import keras
 from model.errors import WeightsError
 from model.manifest import Manifest
 
-NETWORK_ID = "efficientnetv2b0-average-max-dense128-softmax2"
-"""Names the architecture that `build` makes; a manifest names the one its weights fit."""
-
 GRAD_CAM_LAYER = "top_activation"
 """Output of the last convolution, after its normalisation and activation (Grad-CAM's features)."""
 
 CLASSES = ("no_cancer", "cancer")
-"""What the two units of the softmax stand for, in order."""
+"""What the units of the softmax stand for, in order, where training did not say otherwise."""
+
+THREE_CLASSES = ("normal", "benign", "malignant")
+"""The same of a network that was trained to tell three classes apart."""
 
 _DENSE_UNITS = 128
 _HEAD_LAYERS = ("average_pooling", "max_pooling", "pooled", "dense", "dropout", "softmax")
 
 
-def build(input_size_px: tuple[int, int], *, dropout: float = 0.3) -> keras.Model:
+def network_id(classes: tuple[str, ...]) -> str:
+    """Name the architecture that `build` makes for these classes.
+
+    Parameters
+    ----------
+    classes
+        `CLASSES` or `THREE_CLASSES`.
+
+    Returns
+    -------
+    name
+        A manifest names the one that its weights fit.
+    """
+    return f"efficientnetv2b0-average-max-dense{_DENSE_UNITS}-softmax{len(classes)}"
+
+
+NETWORK_ID = network_id(CLASSES)
+"""Of the network with two classes."""
+
+
+def build(
+    input_size_px: tuple[int, int],
+    *,
+    classes: tuple[str, ...] = CLASSES,
+    dropout: float = 0.3,
+) -> keras.Model:
     """Build the network with random weights.
 
     Parameters
     ----------
     input_size_px
         (height, width) of the input in pixels, at least 32 each.
+    classes
+        `CLASSES` or `THREE_CLASSES`: one unit of the softmax for each.
     dropout
         Share of the hidden units dropped in training; has no effect afterwards.
 
     Returns
     -------
     model
-        Input (batch, height, width, 3) in [0, 255]; output (batch, 2), a softmax over `CLASSES`.
+        Input (batch, height, width, 3) in [0, 255]; output (batch, classes), a softmax over `classes`.
 
     References
     ----------
@@ -57,7 +84,9 @@ def build(input_size_px: tuple[int, int], *, dropout: float = 0.3) -> keras.Mode
     pooled = keras.layers.Concatenate(name="pooled")([average, largest])
     hidden = keras.layers.Dense(_DENSE_UNITS, activation="swish", name="dense")(pooled)
     kept = keras.layers.Dropout(dropout, name="dropout")(hidden)
-    scores = keras.layers.Dense(2, activation="softmax", dtype="float32", name="softmax")(kept)
+    scores = keras.layers.Dense(
+        len(classes), activation="softmax", dtype="float32", name="softmax"
+    )(kept)
     return keras.Model(trunk.input, scores, name="mammonode")
 
 
@@ -76,7 +105,7 @@ def split_at_features(model: keras.Model) -> tuple[keras.Model, keras.Model]:
     -------
     trunk, head
         `trunk`: (batch, height, width, 3) to features (batch, height / 32, width / 32, 1280),
-        both rounded up. `head`: those features to scores (batch, 2).
+        both rounded up. `head`: those features to scores (batch, classes).
 
     References
     ----------

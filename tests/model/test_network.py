@@ -7,7 +7,15 @@ import pytest
 
 from model.errors import WeightsError
 from model.manifest import read_manifest
-from model.network import GRAD_CAM_LAYER, build, load, split_at_features
+from model.network import (
+    CLASSES,
+    GRAD_CAM_LAYER,
+    THREE_CLASSES,
+    build,
+    load,
+    network_id,
+    split_at_features,
+)
 from networks import write_untrained_weights
 
 Images = npt.NDArray[np.float32]
@@ -29,6 +37,21 @@ def test_two_classes_come_out_and_sum_to_one(model: keras.Model, images: Images)
 
     assert scores.shape == (3, 2)
     np.testing.assert_allclose(scores.sum(axis=1), 1.0, rtol=1e-5)
+
+
+def test_three_classes_come_out_where_three_are_asked_for(images: Images) -> None:
+    model = build((96, 72), classes=THREE_CLASSES)
+
+    scores = np.asarray(model(images))
+
+    assert scores.shape == (3, 3)
+    np.testing.assert_allclose(scores.sum(axis=1), 1.0, rtol=1e-5)
+
+
+def test_each_number_of_classes_has_its_own_name_of_architecture() -> None:
+    # Manifests of weights that are out in the world name the first.
+    assert network_id(CLASSES) == "efficientnetv2b0-average-max-dense128-softmax2"
+    assert network_id(THREE_CLASSES) == "efficientnetv2b0-average-max-dense128-softmax3"
 
 
 def test_the_network_rescales_grey_values_itself(model: keras.Model, images: Images) -> None:
