@@ -22,7 +22,8 @@ THREE_CLASSES = ("normal", "benign", "malignant")
 """The same of a network that was trained to tell three classes apart."""
 
 _DENSE_UNITS = 128
-_HEAD_LAYERS = ("average_pooling", "max_pooling", "pooled", "dense", "dropout", "softmax")
+HEAD_LAYERS = ("average_pooling", "max_pooling", "pooled", "dense", "dropout", "softmax")
+"""What stands on EfficientNetV2B0, in order."""
 
 
 def network_id(classes: tuple[str, ...]) -> str:
@@ -65,7 +66,8 @@ def build(
     Returns
     -------
     model
-        Input (batch, height, width, 3) in [0, 255]; output (batch, classes), a softmax over `classes`.
+        Input (batch, height, width, 3) in [0, 255]; output (batch, classes), a softmax over
+        `classes`.
 
     References
     ----------
@@ -115,7 +117,7 @@ def split_at_features(model: keras.Model) -> tuple[keras.Model, keras.Model]:
     trunk = keras.Model(model.inputs[0], features, name="trunk")
     given = keras.Input(features.shape[1:], name="features")
     average, largest, pooled, dense, dropout, softmax = (
-        model.get_layer(name) for name in _HEAD_LAYERS
+        model.get_layer(name) for name in HEAD_LAYERS
     )
     scores = softmax(dropout(dense(pooled([average(given), largest(given)]))))
     return trunk, keras.Model(given, scores, name="head")

@@ -5,29 +5,50 @@ swapped. The aspect ratio is jittered because the training images lost theirs, t
 because they never saw a VOI LUT.
 """
 
-from dataclasses import dataclass
-
 import cv2
 import numpy as np
 import numpy.typing as npt
+from pydantic import BaseModel, ConfigDict, Field
 
 Uint8Array = npt.NDArray[np.uint8]
 Float32Array = npt.NDArray[np.float32]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Augmentation:
+class Augmentation(BaseModel):
     """How far an image may be bent; each value is drawn evenly from the range around no change."""
 
-    zoom: float = 0.14
-    aspect: float = 0.18
-    rotation_degrees: float = 9.0
-    shift: float = 0.05
-    gamma: float = 0.35
-    contrast: float = 0.15
-    brightness: float = 12.0
-    noise: float = 5.0
-    blur_px: float = 0.8
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    flip: bool = True
+    """Whether one image in two is turned upside down; left and right stay."""
+    zoom: float = Field(0.14, ge=0, lt=1)
+    """Natural logarithm of the scale."""
+    rotation_degrees: float = Field(9.0, ge=0, le=180)
+    """Degrees."""
+    shift: float = Field(0.05, ge=0, le=0.5)
+    """Share of the input's height or width."""
+    brightness: float = Field(12.0, ge=0, le=255)
+    """Grey values of 255."""
+    contrast: float = Field(0.15, ge=0, lt=1)
+    """About the breast's mean."""
+    aspect: float = Field(0.18, ge=0, lt=1)
+    """Natural logarithm of height over width."""
+    gamma: float = Field(0.35, ge=0, lt=2)
+    """Natural logarithm of the power."""
+    noise: float = Field(5.0, ge=0, le=255)
+    """Standard deviation at most, grey values of 255."""
+    blur_px: float = Field(0.8, ge=0)
+    """Standard deviation at most, in pixels, of three images in ten; 0: none."""
+
+
+NO_AUGMENTATION = Augmentation(
+    flip=False, zoom=0, rotation_degrees=0, shift=0, brightness=0, contrast=0, aspect=0, gamma=0,
+    noise=0, blur_px=0,
+)  # fmt: skip
+"""Only the size changes, from the crop's to the network's."""
+
+_BLURRED_SHARE = 0.3
+_LEAST_BLUR_PX = 0.3
 
 
 def augment(
@@ -56,7 +77,7 @@ def augment(
         Shape (height, width), values in [0, 255].
     """
     limits = limits or Augmentation()
-    warped = cv2.warpAffine(
+    bent = cv2.warpAffine(
         crop,
         _warp(crop.shape, size_px, rng, limits),
         (size_px[1], size_px[0]),
@@ -64,18 +85,29 @@ def augment(
         borderMode=cv2.BORDER_CONSTANT,
         borderValue=0,
     )
-    image = np.asarray(warped, np.float32) / 255.0
-    is_breast = image > 0.0
-    image = image ** np.exp(rng.uniform(-limits.gamma, limits.gamma))
-    middle = float(image[is_breast].mean()) if is_breast.any() else 0.0
-    contrast = 1.0 + rng.uniform(-limits.contrast, limits.contrast)
-    image = (image - middle) * contrast + middle
-    image = image * 255.0 + rng.uniform(-limits.brightness, limits.brightness)
-    if rng.random() < 0.3:
-        sigma = rng.uniform(0.3, limits.blur_px)
+    warped = np.asarray(bent, np.uint8)
+    image = np.asarray(cv2.LUT(warped, _grey_values(warped, rng, limits)), np.float32)
+    if rng.random() < _BLURRED_SHARE and limits.blur_px > 0:
+        sigma = rng.uniform(min(_LEAST_BLUR_PX, limits.blur_px), limits.blur_px)
         image = np.asarray(cv2.GaussianBlur(image, (0, 0), sigma), np.float32)
-    image = image + rng.normal(0.0, rng.uniform(0.0, limits.noise), image.shape)
-    return np.where(is_breast, np.clip(image, 0.0, 255.0), 0.0).astype(np.float32)
+    if limits.noise > 0:
+        strength = np.float32(rng.uniform(0.0, limits.noise))
+        image += rng.standard_normal(image.shape, np.float32) * strength
+    return np.where(warped > 0, np.clip(image, 0.0, 255.0), np.float32(0.0))
+
+
+def _grey_values(
+    warped: Uint8Array, rng: np.random.Generator, limits: Augmentation
+) -> Float32Array:
+    """Draw what each of the 256 grey values becomes: power, contrast about the mean, shift."""
+    table = (np.arange(256) / 255.0) ** np.exp(rng.uniform(-limits.gamma, limits.gamma))
+    counts = np.bincount(warped.ravel(), minlength=256)
+    counts[0] = 0  # air
+    middle = float(table @ counts) / max(1, int(counts.sum()))
+    contrast = 1.0 + rng.uniform(-limits.contrast, limits.contrast)
+    shift = rng.uniform(-limits.brightness, limits.brightness)
+    made = ((table - middle) * contrast + middle) * 255.0 + shift
+    return np.asarray(made, np.float32)
 
 
 def _warp(
@@ -90,7 +122,7 @@ def _warp(
     zoom = np.exp(rng.uniform(-limits.zoom, limits.zoom))
     stretch = np.exp(rng.uniform(-limits.aspect, limits.aspect) / 2)
     angle = np.deg2rad(rng.uniform(-limits.rotation_degrees, limits.rotation_degrees))
-    flip = -1.0 if rng.random() < 0.5 else 1.0
+    flip = -1.0 if rng.random() < 0.5 and limits.flip else 1.0
     scale = np.diag([width / columns * zoom / stretch, height / rows * zoom * stretch * flip])
     turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
     linear = turn @ scale

@@ -49,7 +49,7 @@ benign.
 EfficientNetV2B0, average and maximum pooling, 128 hidden units, softmax over
 {" and ".join(manifest.classes)} (`{manifest.network}`). Input {height} × {width} pixels, one breast
 cropped, chest wall left (`model/preprocess.py`, version {manifest.preprocess_version}). Start:
-{manifest.start_weights}. The run is `config/training.toml`.
+{manifest.start_weights}.
 
 ## Data
 

@@ -20,6 +20,7 @@ from model.network import CLASSES, GRAD_CAM_LAYER, NETWORK_ID, build, load
 from model.preprocess import PREPROCESS_VERSION
 from training.card import licence_text, model_card
 from training.datasets import DataSet, Split
+from training.errors import TrainingError
 from training.evaluate import read_evaluation
 from training.fit import CHOSEN_WEIGHTS_FILE, malignancy
 from training.input_pipeline import prepared_crops
@@ -33,7 +34,7 @@ _CHECKED_IMAGES = 64
 _LARGEST_CHANGE = 0.01
 
 
-class ExportError(Exception):
+class ExportError(TrainingError):
     """The weights that were chosen cannot be shipped; nothing was written."""
 
 

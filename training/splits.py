@@ -9,12 +9,13 @@ import hashlib
 from collections.abc import Iterable
 
 from training.datasets import LabelledImage, Split
+from training.errors import TrainingError
 
 _VALIDATION_SHARE = 0.16
 _TEST_SHARE = 0.16
 
 
-class LeakError(Exception):
+class LeakError(TrainingError):
     """A patient is in two splits: every figure made from them would be wrong."""
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from drawn_breasts import write_rsna_layout
 
-from training.augment import Augmentation
+from training.augment import NO_AUGMENTATION
 from training.datasets import DataSet, Float32Array, LabelledImage, rsna
 from training.input_pipeline import InferenceBatches, TrainingBatches, prepared_crops
 
@@ -27,11 +27,8 @@ def batches_of(is_cancer: list[bool], **changed: object) -> TrainingBatches:
         "batch_size": 4,
         "negatives_per_positive": 1.5,
         "seed": 1,
-        "augmentation": Augmentation(
-            zoom=0, aspect=0, rotation_degrees=0, shift=0, gamma=0, contrast=0, brightness=0,
-            noise=0, blur_px=0.3,
-        ),
-    }  # fmt: skip
+        "augmentation": NO_AUGMENTATION,
+    }
     return TrainingBatches(crops, np.array(is_cancer), **(settings | changed))  # type: ignore[arg-type]
 
 
