@@ -36,9 +36,11 @@ from training.calibrate import (
     fit_calibration,
     roll_up,
 )
+from training.candidates import CHOSEN_WEIGHTS_FILE
+from training.classes import labels
 from training.datasets import DataSet, LabelledImage, Split
-from training.fit import CHOSEN_WEIGHTS_FILE, labels, malignancy
 from training.input_pipeline import prepared_crops
+from training.predict import malignancy
 from training.settings import TrainingSettings
 from training.splits import by_split
 

@@ -18,12 +18,13 @@ from model.manifest import (
 )
 from model.network import CLASSES, GRAD_CAM_LAYER, NETWORK_ID, build, load
 from model.preprocess import PREPROCESS_VERSION
+from training.candidates import CHOSEN_WEIGHTS_FILE
 from training.card import licence_text, model_card
 from training.datasets import DataSet, Split
 from training.errors import TrainingError
 from training.evaluate import read_evaluation
-from training.fit import CHOSEN_WEIGHTS_FILE, malignancy
 from training.input_pipeline import prepared_crops
+from training.predict import malignancy
 from training.settings import TrainingSettings
 from training.splits import by_split
 

@@ -8,11 +8,13 @@ from drawn_breasts import write_rsna_layout
 
 from model.manifest import NOT_FOR_DIAGNOSTIC_USE, read_manifest
 from model.network import build, load
+from training.candidates import CHOSEN_WEIGHTS_FILE
+from training.classes import labels
 from training.datasets import DataSet, Split, rsna
 from training.evaluate import EVALUATION_FILE, Evaluation, auc, evaluate
 from training.export import ExportError, export, store_kernels_as_float16
-from training.fit import CHOSEN_WEIGHTS_FILE, labels, malignancy
 from training.input_pipeline import prepared_crops
+from training.predict import malignancy
 from training.settings import Stage, TrainingSettings
 from training.splits import by_split
 

@@ -1,29 +1,37 @@
 import json
+import os
+import resource
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-import keras
-import numpy as np
+import h5py
 import pytest
 from drawn_breasts import write_rsna_layout
 
-from model.network import build
-from training.augment import Augmentation
-from training.datasets import DataSet, LabelledImage, Split, rsna
-from training.fit import (
-    CHOSEN_WEIGHTS_FILE,
-    adapt_normalisation,
-    average_weights,
-    fit,
-    freeze,
-    malignancy,
-    start_from,
-)
-from training.input_pipeline import TrainingBatches
+from training.candidates import CHOSEN_WEIGHTS_FILE
+from training.datasets import DataSet, Float32Array, LabelledImage, Split, rsna
+from training.errors import DataSetError, RunError
+from training.fit import fit
 from training.settings import TrainingSettings
 from training.splits import split_of
 
-SIZE_PX = (64, 48)
+# The head alone: EfficientNetV2B0's own layers take half a minute to be traced.
+HEAD: dict[str, object] = {"trains": "head", "epochs": 8, "learning_rate": 0.01}
+TINY: dict[str, object] = {
+    "data_set": "rsna",
+    "start_weights": "none",
+    "input_size_px": (64, 48),
+    "crop_size_px": (80, 60),
+    "seed": 1,
+    "batch_size": 4,
+    "sampling": "ratio",
+    "adaptation_batches": 1,
+}
 
 
 @pytest.fixture(scope="module")
@@ -32,149 +40,219 @@ def data_set(tmp_path_factory: pytest.TempPathFactory) -> DataSet:
     return rsna.read(folder)
 
 
-@pytest.fixture(scope="module")
-def imagenet(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Weights in the form of ImageNet's; their numbers are random, seeded."""
-    keras.utils.set_random_seed(11)
-    trunk = keras.applications.EfficientNetV2B0(
-        include_top=False, weights=None, input_shape=(*SIZE_PX, 3)
+def settings_of(
+    out_folder: Path, *stages: dict[str, object], **changed: object
+) -> TrainingSettings:
+    return TrainingSettings.model_validate(
+        TINY | {"out_folder": out_folder, "stages": stages or [HEAD | {"epochs": 1}]} | changed
     )
-    file = tmp_path_factory.mktemp("start") / "imagenet.weights.h5"
-    trunk.save_weights(file)
-    return file
 
 
-def stage(**changed: object) -> dict[str, object]:
-    values: dict[str, object] = {
-        "epochs": 1,
-        "learning_rate": 1e-3,
-        "schedule": "cosine",
-        "warm_up_epochs": 0.5,
-        "frozen_prefixes": ("stem", "block1", "block2", "block3"),
-        "averaged_epochs": 2,
-    }
-    return values | changed
+def epochs_of(out_folder: Path, stage: int = 1) -> list[dict[str, float]]:
+    """Figures of the epochs that a run has kept."""
+    file = out_folder / f"stage-{stage}" / "epochs.json"
+    if not file.exists():
+        return []
+    epochs: list[dict[str, float]] = json.loads(file.read_text())["epochs"]
+    return epochs
 
 
-def settings_of(imagenet: Path, out_folder: Path, **changed: object) -> TrainingSettings:
-    values: dict[str, object] = {
-        "data_folder": out_folder,
-        "out_folder": out_folder,
-        "start_weights": str(imagenet),
-        "start_weights_origin": "random",
-        "name": "drawn",
-        "version": "0.1.0",
-        "input_size_px": SIZE_PX,
-        "crop_size_px": (80, 60),
-        "seed": 1,
-        "batch_size": 4,
-        "negatives_per_positive": 1.5,
-        "weight_decay": 0.004,
-        "label_smoothing": 0.05,
-        "dropout": 0.1,
-        "stages": [stage()],
-    }
-    return TrainingSettings.model_validate(values | changed)
-
-
-def test_the_trunk_starts_from_the_weights_given_and_the_head_does_not(imagenet: Path) -> None:
-    model = build(SIZE_PX)
-    head = [np.array(values) for values in model.get_layer("dense").get_weights()]
-
-    start_from(model, str(imagenet))
-
-    keras.utils.set_random_seed(11)
-    trunk = keras.applications.EfficientNetV2B0(
-        include_top=False, weights=None, input_shape=(*SIZE_PX, 3)
-    )
-    for name in ("stem_conv", "block6a_expand_conv", "top_conv"):
-        np.testing.assert_array_equal(
-            model.get_layer(name).get_weights()[0], trunk.get_layer(name).get_weights()[0]
-        )
-    np.testing.assert_array_equal(model.get_layer("dense").get_weights()[0], head[0])
-
-
-def test_normalisation_adapts_to_mammograms_and_kernels_stay() -> None:
-    model = build(SIZE_PX)
-    crops = np.random.default_rng(0).integers(0, 99, (12, 80, 60), np.uint8)
-    batches = TrainingBatches(
-        crops,
-        np.array([True] * 4 + [False] * 8),
-        size_px=SIZE_PX,
-        batch_size=4,
-        negatives_per_positive=1.0,
-        seed=0,
-        augmentation=Augmentation(),
-    )
-    kernel = np.array(model.get_layer("stem_conv").get_weights()[0])
-    mean = np.array(model.get_layer("stem_bn").get_weights()[2])
-
-    adapt_normalisation(model, batches)
-
-    np.testing.assert_array_equal(model.get_layer("stem_conv").get_weights()[0], kernel)
-    assert np.abs(model.get_layer("stem_bn").get_weights()[2] - mean).max() > 1e-3
-
-
-def test_frozen_layers_are_those_named() -> None:
-    model = build(SIZE_PX)
-
-    freeze(model, ("stem", "block1"))
-
-    frozen = {layer.name for layer in model.layers if not layer.trainable}
-    assert {"stem_conv", "stem_bn", "block1a_project_conv"} <= frozen
-    assert not any(name.startswith(("block2", "top", "dense")) for name in frozen)
-
-
-def test_an_average_of_weights_lies_between_them(tmp_path: Path) -> None:
-    model = build(SIZE_PX)
-    softmax = model.get_layer("softmax")
-    files = [tmp_path / f"{number}.weights.h5" for number in (1, 3)]
-    for file, value in zip(files, (1.0, 3.0), strict=True):
-        softmax.set_weights([np.full_like(part, value) for part in softmax.get_weights()])
-        model.save_weights(file)
-
-    average_weights(model, files)
-
-    np.testing.assert_allclose(softmax.get_weights()[0], 2.0)
-
-
-@pytest.mark.slow
-@pytest.mark.timeout(900)
 def test_a_run_leaves_the_weights_that_validation_chose_and_never_reads_the_test_split(
-    data_set: DataSet, imagenet: Path, tmp_path: Path
+    data_set: DataSet, tmp_path: Path
 ) -> None:
     read: list[str] = []
 
-    def watch(image: LabelledImage) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
+    def watch(image: LabelledImage) -> Float32Array:
         read.append(image.patient_id)
         return rsna.read_display(image)
 
-    choice = fit(replace(data_set, read_display=watch), settings_of(imagenet, tmp_path))
+    choice = fit(replace(data_set, read_display=watch), settings_of(tmp_path))
 
     assert choice.candidate in choice.candidates
     assert choice.validation_image_auc == max(choice.candidates.values())
     assert (tmp_path / CHOSEN_WEIGHTS_FILE).exists()
-    history = json.loads((tmp_path / "stage-1" / "history.json").read_text())
-    assert history == [choice.candidates["stage 1, epoch 1"]]
+    assert epochs_of(tmp_path)[0]["val_auc"] == choice.candidates["stage 1, epoch 1"]
     assert {split_of(patient) for patient in read} == {Split.TRAIN, Split.VALIDATION}
 
     # The same folder again, with a stage more: the first is not run again.
-    first_epoch = tmp_path / "stage-1" / "epoch-00.weights.h5"
-    written = first_epoch.stat().st_mtime_ns
-    longer = fit(
-        data_set, settings_of(imagenet, tmp_path, stages=[stage(), stage(frozen_prefixes=())])
-    )
+    first = tmp_path / "stage-1" / CHOSEN_WEIGHTS_FILE
+    written = first.stat().st_mtime_ns
+    one_epoch = HEAD | {"epochs": 1}
+    longer = fit(data_set, settings_of(tmp_path, one_epoch, one_epoch))
 
-    assert {"stage 1, epoch 1", "stage 2, epoch 1"} < set(longer.candidates)
+    assert {"stage 1, epoch 1", "stage 2, epoch 1"} == set(longer.candidates)
     assert longer.validation_image_auc >= choice.validation_image_auc
-    assert first_epoch.stat().st_mtime_ns == written
+    assert first.stat().st_mtime_ns == written
+
+    # And with other settings it is refused, before anything is touched.
+    with pytest.raises(RunError, match="another batch_size, seed"):
+        fit(data_set, settings_of(tmp_path, seed=2, batch_size=8))
 
 
-def test_malignancy_is_the_second_unit_of_the_softmax() -> None:
-    model = build(SIZE_PX)
-    crops = np.random.default_rng(1).integers(0, 256, (3, *SIZE_PX), np.uint8)
+def test_a_data_set_smaller_than_a_batch_is_refused(data_set: DataSet, tmp_path: Path) -> None:
+    with pytest.raises(DataSetError, match="one batch of 999"):
+        fit(data_set, settings_of(tmp_path, batch_size=999))
 
-    scores = malignancy(model, crops)
 
-    images = np.repeat(crops[..., None], 3, axis=-1).astype(np.float32)
-    np.testing.assert_allclose(scores, np.asarray(model(images))[:, 1], atol=1e-6)
+def test_a_folder_of_a_run_on_other_images_is_refused(data_set: DataSet, tmp_path: Path) -> None:
+    with pytest.raises(DataSetError, match="one batch"):
+        fit(data_set, settings_of(tmp_path, batch_size=999))  # only claims the folder
+    fewer = replace(data_set, images=data_set.images[:-4])
+
+    with pytest.raises(RunError, match="begun with another images"):
+        fit(fewer, settings_of(tmp_path, batch_size=999))
+
+
+class Run:
+    """``python -m training fit`` in a process of its own, to be cut short."""
+
+    def __init__(self, config: Path, out_folder: Path) -> None:
+        self.out_folder = out_folder
+        self._command = [
+            sys.executable, "-m", "training", "fit", "--config", str(config),
+            "--out", str(out_folder),
+        ]  # fmt: skip
+
+    def start(self, before: Callable[[], None] | None = None) -> subprocess.Popen[str]:
+        return subprocess.Popen(
+            self._command,
+            cwd=Path(__file__).parents[2],
+            env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            preexec_fn=before,
+        )
+
+    def cut_short(self, with_signal: signal.Signals) -> tuple[int, str]:
+        """End it once an epoch more is kept; gives exit code and standard error."""
+        known = len(epochs_of(self.out_folder))
+        process = self.start()
+        deadline = time.monotonic() + 240
+        while len(epochs_of(self.out_folder)) == known:
+            assert process.poll() is None, process.communicate()[1]
+            assert time.monotonic() < deadline, "no epoch came to its end"
+            time.sleep(0.01)
+        process.send_signal(with_signal)
+        errors = process.communicate()[1]
+        return process.returncode, errors
+
+    def finish(self) -> None:
+        process = self.start()
+        errors = process.communicate()[1]
+        assert process.returncode == 0, errors
+
+
+def as_toml(values: dict[str, object]) -> list[str]:
+    """Texts, numbers and pairs: Python writes them nearly as TOML does."""
+    return [
+        f"{key} = {list(value) if isinstance(value, tuple) else value!r}"
+        for key, value in values.items()
+    ]
+
+
+@pytest.fixture(scope="module")
+def config(data_set: DataSet, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Everything with a memory is on: plateau, early stopping, a moving average."""
+    file = tmp_path_factory.mktemp("config") / "run.toml"
+    lines = [
+        f"data_folder = {str(data_set.images[0].path.parents[1])!r}",
+        "ema_momentum = 0.8",
+        'monitor = "val_loss"',
+        *as_toml(TINY),
+        "[[stages]]",
+        *as_toml(HEAD),
+        "plateau_patience = 1",
+        "early_stopping_patience = 6",
+        "averaged_epochs = 2",
+    ]
+    file.write_text("\n".join(lines))
+    return file
+
+
+@pytest.fixture(scope="module")
+def unbroken(config: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder of a run that nothing interrupted."""
+    run = Run(config, tmp_path_factory.mktemp("unbroken"))
+    run.finish()
+    return run.out_folder
+
+
+def assert_same_run(one: Path, other: Path) -> None:
+    assert epochs_of(one) == epochs_of(other)
+    for name in ("choice.json", "stage-1/history.csv"):
+        assert (one / name).read_text() == (other / name).read_text()
+
+    def compare(name: str, item: object) -> None:
+        if isinstance(item, h5py.Dataset):
+            assert (item[()] == second[name][()]).all(), name
+
+    with (
+        h5py.File(one / CHOSEN_WEIGHTS_FILE) as first,
+        h5py.File(other / CHOSEN_WEIGHTS_FILE) as second,
+    ):
+        first.visititems(compare)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+class TestInterruption:
+    def test_the_same_seed_gives_the_same_figures_and_weights(
+        self, config: Path, unbroken: Path, tmp_path: Path
+    ) -> None:
+        run = Run(config, tmp_path / "again")
+
+        run.finish()
+
+        assert_same_run(run.out_folder, unbroken)
+
+    def test_a_run_that_was_killed_goes_on_and_ends_as_an_unbroken_one(
+        self, config: Path, unbroken: Path, tmp_path: Path
+    ) -> None:
+        run = Run(config, tmp_path / "killed")
+
+        code, _ = run.cut_short(signal.SIGKILL)
+
+        assert code == -signal.SIGKILL
+        assert 1 <= len(epochs_of(run.out_folder)) < len(epochs_of(unbroken))
+        assert not (run.out_folder / CHOSEN_WEIGHTS_FILE).exists()
+        run.finish()
+        assert_same_run(run.out_folder, unbroken)
+
+    def test_ctrl_c_ends_a_run_with_one_line_and_it_can_go_on(
+        self, config: Path, unbroken: Path, tmp_path: Path
+    ) -> None:
+        run = Run(config, tmp_path / "interrupted")
+
+        code, errors = run.cut_short(signal.SIGINT)
+
+        assert code == 130
+        assert "Traceback" not in errors
+        assert errors.splitlines()[-1].startswith("training: interrupted")
+        assert not list(run.out_folder.rglob(".unfinished-*"))
+        run.finish()
+        assert_same_run(run.out_folder, unbroken)
+
+    def test_a_disk_that_fills_up_in_the_middle_of_a_checkpoint_leaves_the_epochs_before(
+        self, config: Path, unbroken: Path, tmp_path: Path
+    ) -> None:
+        run = Run(config, tmp_path / "full")
+        run.cut_short(signal.SIGKILL)
+        kept = epochs_of(run.out_folder)
+        # Room for the weights, but not for the optimizer's state after them.
+        weights = max(
+            file.stat().st_size for file in (run.out_folder / "stage-1").glob("epoch-*.h5")
+        )
+        limit = weights + 500_000
+
+        process = run.start(lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit)))
+        errors = process.communicate()[1]
+
+        assert process.returncode == 1
+        assert "Traceback" not in errors
+        assert "expected room to write it" in errors
+        assert "goes on from the last whole epoch" in errors
+        assert epochs_of(run.out_folder) == kept
+        assert not list(run.out_folder.rglob(".unfinished-*"))
+        run.finish()
+        assert_same_run(run.out_folder, unbroken)

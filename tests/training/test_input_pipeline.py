@@ -3,6 +3,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+import numpy.typing as npt
 import pytest
 from drawn_breasts import write_rsna_layout
 
@@ -18,22 +19,28 @@ def data_set(tmp_path: Path) -> DataSet:
     return rsna.read(write_rsna_layout(tmp_path / "rsna", patients=3))
 
 
-def batches_of(is_cancer: list[bool], **changed: object) -> TrainingBatches:
-    crops = np.full((len(is_cancer), 80, 60), 100, np.uint8)
+def batches_of(class_indices: list[int], **changed: object) -> TrainingBatches:
+    crops = np.full((len(class_indices), 80, 60), 100, np.uint8)
     # Each image is recognised by its grey value, which nothing here changes.
-    crops += np.arange(len(is_cancer), dtype=np.uint8)[:, None, None]
+    crops += np.arange(len(class_indices), dtype=np.uint8)[:, None, None]
     settings: dict[str, object] = {
+        "classes": 2,
         "size_px": SIZE_PX,
         "batch_size": 4,
+        "sampling": "ratio",
         "negatives_per_positive": 1.5,
         "seed": 1,
         "augmentation": NO_AUGMENTATION,
     }
-    return TrainingBatches(crops, np.array(is_cancer), **(settings | changed))  # type: ignore[arg-type]
+    return TrainingBatches(crops, np.array(class_indices), **(settings | changed))  # type: ignore[arg-type]
+
+
+def list_of(batches: TrainingBatches) -> list[tuple[npt.NDArray[np.float32], ...]]:
+    return [batches[index] for index in range(len(batches))]
 
 
 def drawn(batches: TrainingBatches) -> list[int]:
-    images = np.concatenate([batches[index][0] for index in range(len(batches))])
+    images = np.concatenate([batch[0] for batch in list_of(batches)])
     return [round(float(image.max())) - 100 for image in images]
 
 
@@ -76,7 +83,7 @@ def test_an_image_without_a_breast_is_left_black(data_set: DataSet, tmp_path: Pa
 
 
 def test_an_epoch_has_every_cancer_once_and_the_stated_ratio() -> None:
-    batches = batches_of([True] * 8 + [False] * 40)
+    batches = batches_of([1] * 8 + [0] * 40)
 
     images = drawn(batches)
 
@@ -86,7 +93,7 @@ def test_an_epoch_has_every_cancer_once_and_the_stated_ratio() -> None:
 
 
 def test_the_next_epoch_draws_other_images_without_cancer() -> None:
-    batches = batches_of([True] * 8 + [False] * 40)
+    batches = batches_of([1] * 8 + [0] * 40)
     first = drawn(batches)
 
     batches.on_epoch_end()
@@ -95,9 +102,9 @@ def test_the_next_epoch_draws_other_images_without_cancer() -> None:
 
 
 def test_a_resumed_run_draws_what_an_unbroken_one_would_have() -> None:
-    unbroken = batches_of([True] * 8 + [False] * 40)
+    unbroken = batches_of([1] * 8 + [0] * 40)
     unbroken.on_epoch_end()
-    resumed = batches_of([True] * 8 + [False] * 40)
+    resumed = batches_of([1] * 8 + [0] * 40)
     resumed.go_to_epoch(1)
 
     for index in range(len(unbroken)):
@@ -106,12 +113,70 @@ def test_a_resumed_run_draws_what_an_unbroken_one_would_have() -> None:
 
 
 def test_labels_go_with_their_images() -> None:
-    batches = batches_of([True] * 8 + [False] * 40)
+    batches = batches_of([1] * 8 + [0] * 40)
 
     for index in range(len(batches)):
-        images, classes = batches[index]
+        images, classes, *_ = batches[index]
         is_cancer = [round(float(image.max())) - 100 < 8 for image in images]
         assert classes.argmax(axis=1).tolist() == [int(value) for value in is_cancer]
+
+
+def test_every_image_is_drawn_once_an_epoch_where_all_are_wanted() -> None:
+    batches = batches_of([1] * 3 + [0] * 17, sampling="all")
+
+    assert sorted(drawn(batches)) == list(range(20))
+
+
+@pytest.mark.parametrize("classes", [2, 3])
+def test_a_balanced_batch_has_as_many_of_each_class(classes: int) -> None:
+    indices = [0] * 20 + [1] * 6 + ([2] * 4 if classes == 3 else [])
+
+    batches = batches_of(indices, sampling="balanced", classes=classes, batch_size=6)
+
+    for index in range(len(batches)):
+        assert batches[index][1].sum(axis=0).tolist() == [6 / classes] * classes
+    # The rare ones come again before the common ones have all been seen once.
+    assert max(np.bincount(drawn(batches))[:20]) == 1
+
+
+def test_of_three_classes_the_last_is_drawn_once_and_the_others_by_the_ratio() -> None:
+    batches = batches_of([0] * 20 + [1] * 20 + [2] * 8, classes=3, negatives_per_positive=2.0)
+
+    images = drawn(batches)
+
+    assert sorted(image for image in images if image >= 40) == list(range(40, 48))
+    assert len(images) == 24
+
+
+def test_rare_classes_weigh_more_where_classes_have_weights() -> None:
+    batches = batches_of([1] * 5 + [0] * 15, sampling="all", has_class_weights=True)
+
+    _, classes, weights = (np.concatenate(part) for part in zip(*list_of(batches), strict=True))
+
+    assert set(weights[classes[:, 1] == 1]) == {2.0}
+    assert weights[classes[:, 0] == 1] == pytest.approx(2 / 3)
+    assert weights.mean() == pytest.approx(1.0)
+
+
+def test_mixing_mixes_images_and_labels_by_the_same_share() -> None:
+    # The grey value tells the class: 100 or 200.
+    crops = np.repeat(np.array([100] * 8 + [200] * 8, np.uint8), 80 * 60).reshape(16, 80, 60)
+    batches = TrainingBatches(
+        crops, np.array([0] * 8 + [1] * 8), classes=2, size_px=SIZE_PX, batch_size=8, seed=2,
+        augmentation=NO_AUGMENTATION, mixup=4.0,
+    )  # fmt: skip
+
+    images, classes = batches[0]
+
+    share = (images[:, 32, 24, 0] - 100) / 100
+    np.testing.assert_allclose(classes[:, 1], share, atol=1e-5)
+    assert ((share > 0.01) & (share < 0.99)).any()
+
+
+def test_mixing_is_the_same_every_time() -> None:
+    one, again = (batches_of([1] * 8 + [0] * 40, mixup=0.4)[0][0] for _ in range(2))
+
+    np.testing.assert_array_equal(one, again)
 
 
 def test_inference_keeps_the_order_and_the_last_short_batch() -> None:

@@ -143,6 +143,27 @@ def data_set_of(settings: TrainingSettings) -> DataSet:
     return read_data_set(settings.data_set, settings.data_folder)
 
 
+def load_keras() -> None:
+    """Import Keras without what its back end's C++ side tells of processors and absent GPUs.
+
+    A command calls this before it imports what needs Keras; it takes seconds.
+    """
+    # Read by TensorFlow when it is loaded; some lines come whatever it says.
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    sys.stderr.flush()
+    kept = os.dup(2)
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 2)
+    try:
+        import keras
+
+        keras.ops.zeros(1)  # looks for devices
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(nowhere)
+
+
 @contextmanager
 def errors_as_exit_codes() -> Iterator[None]:
     """Turn an error that was raised on purpose, or by a file, into one line and an exit code.

@@ -12,6 +12,7 @@ from training.commands.options import (
     OutOption,
     SetOption,
     data_set_of,
+    load_keras,
     settings_of,
 )
 
@@ -26,7 +27,8 @@ def evaluate(
     """Choose calibration and operating point on validation, then score the test split once."""
     settings = settings_of(config, changes, data_set=data_set, data=data, out=out)
     table = data_set_of(settings)
-    from training.evaluate import evaluate as measure  # TensorFlow takes seconds to load
+    load_keras()
+    from training.evaluate import evaluate as measure
 
     typer.echo(measure(table, settings).figures.test.model_dump_json(indent=2))
 
@@ -45,7 +47,8 @@ def export(
     """Write the folder that a node loads: weights, manifest, model card and licence."""
     settings = settings_of(config, changes, data_set=data_set, data=data, out=out)
     table = data_set_of(settings)
-    from training.export import export as write  # TensorFlow takes seconds to load
+    load_keras()
+    from training.export import export as write
 
     manifest = write(table, settings, to)
     typer.echo(f"{manifest.name} {manifest.version}: {manifest.sha256}")

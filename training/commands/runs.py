@@ -10,6 +10,7 @@ from training.commands.options import (
     SetOption,
     StartWeightsOption,
     data_set_of,
+    load_keras,
     settings_of,
 )
 
@@ -30,7 +31,8 @@ def fit(
         config, changes, data_set=data_set, data=data, out=out, start_weights=start_weights
     )
     table = data_set_of(settings)
-    from training.fit import fit as run  # TensorFlow takes seconds to load
+    load_keras()
+    from training.fit import fit as run
 
     choice = run(table, settings)
     typer.echo(f"{choice.candidate}: validation image AUC {choice.validation_image_auc:.3f}")

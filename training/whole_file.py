@@ -1,0 +1,67 @@
+"""Files that are whole or not there: written aside, synced, and renamed into their place."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from training.errors import RunError
+
+_UNFINISHED = ".unfinished-"
+
+
+@contextmanager
+def whole_file(file: Path) -> Iterator[Path]:
+    """Give the path to write to; what was written there becomes `file` when the block ends.
+
+    A reader finds the old file or the new one, whenever this process ends and whatever ends it.
+
+    Parameters
+    ----------
+    file
+        Where the content belongs.
+
+    Yields
+    ------
+    unfinished
+        In the same folder, which is made if need be, with the same ending.
+
+    Raises
+    ------
+    RunError
+        If the disk is full, or does not take the file for another reason; `file` is as it was.
+    """
+    unfinished = file.with_name(_UNFINISHED + file.name)
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        yield unfinished
+        with unfinished.open("rb+") as written:
+            os.fsync(written.fileno())
+        unfinished.replace(file)
+        folder = os.open(file.parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+    except OSError as error:
+        raise disk_error(file, error) from error
+    finally:
+        unfinished.unlink(missing_ok=True)
+
+
+def disk_error(where: Path, error: OSError) -> RunError:
+    """Say that the disk did not take a file of a run.
+
+    Parameters
+    ----------
+    where
+        The file, or the folder where it is not known.
+    error
+        What the operating system said.
+    """
+    return RunError(
+        where=where,
+        expected="room to write it",
+        found=os.strerror(error.errno) if error.errno else str(error),
+        to_do="Make room; the same command then goes on from the last whole epoch, which is kept.",
+    )
