@@ -264,6 +264,30 @@ def read_manifest(path: Path) -> Manifest:
     WeightsError
         If a file is missing, a field is missing or wrong, or the weights are not those described.
     """
+    manifest = describe_weights(path)
+    folder = path if path.is_dir() else path.parent
+    _check_digest(folder / manifest.weights_file, manifest.sha256)
+    return manifest
+
+
+def describe_weights(path: Path) -> Manifest:
+    """Read a manifest alone, for those who do not use the weights beside it.
+
+    Parameters
+    ----------
+    path
+        As in `read_manifest`.
+
+    Returns
+    -------
+    manifest
+        Valid; whether the weights are the ones described has not been looked at.
+
+    Raises
+    ------
+    WeightsError
+        If the manifest is missing, or a field is missing or wrong.
+    """
     file = path / MANIFEST_FILE if path.is_dir() else path
     try:
         text = file.read_text(encoding="utf-8")
@@ -274,7 +298,7 @@ def read_manifest(path: Path) -> Manifest:
             to_do="Set [model] weights to a folder that holds weights and their manifest",
         ) from error
     try:
-        manifest = Manifest.model_validate_json(text)
+        return Manifest.model_validate_json(text)
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"]) or "the whole file"
@@ -283,8 +307,6 @@ def read_manifest(path: Path) -> Manifest:
             found=f"{file}: {where}: {first['msg']}",
             to_do="Export the weights again; a manifest is not edited by hand",
         ) from error
-    _check_digest(file.parent / manifest.weights_file, manifest.sha256)
-    return manifest
 
 
 def sha256_of(path: Path) -> str:

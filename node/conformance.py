@@ -62,7 +62,7 @@ KINDS: Mapping[ResultKind, WrittenKind] = {
         modality="SR",
         title=codes.ONCOLOGY_MEASUREMENT_REPORT,
         content="TID 1500 with TID 1501 groups: scores by view, breast and study, the model, its "
-        "operating point, and why an image was not analysed",
+        "operating point, why an image was not analysed, or why the analysis failed",
         when="one, always",
     ),
     ResultKind.MEASUREMENT_REPORT: WrittenKind(

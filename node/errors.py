@@ -29,6 +29,7 @@ class TriageReason(StrEnum):
     UNDECODABLE_PIXELS = "pixels cannot be decoded"
     ALL_ZERO_PIXELS = "pixels are all zero"
     NO_BREAST_FOUND = "no breast found"
+    ANALYSIS_FAILED = "the analysis failed"
 
 
 class NodeError(Exception):

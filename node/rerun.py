@@ -5,6 +5,7 @@ serves the same database may be running: it takes the work up by itself.
 """
 
 import logging
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -21,6 +22,7 @@ from node.study_log.tables import (
     CloseReason,
     DeliveryState,
     Event,
+    Instance,
     InstanceKind,
     Revision,
     Study,
@@ -87,8 +89,19 @@ def retry(
     """
     with database.writing() as session:
         study, revision = _ended(session, study_instance_uid)
-        # One that was skipped has its report: whatever is found later is another revision.
-        if revision.state == StudyState.FAILED:
+        # One that has its report, as one that was skipped, keeps it: whatever is found later is
+        # another revision.
+        if revision.state == StudyState.FAILED and revision.results:
+            rerun = _analyse_anew(
+                session,
+                queue,
+                study,
+                [outcome.instance for outcome in revision.outcomes],
+                close_reason=CloseReason.RETRY,
+                weights=revision.weights,
+                at=at,
+            )
+        elif revision.state == StudyState.FAILED:
             rerun = _analyse_again(session, queue, study, revision)
         else:
             rerun = _deliver_again(study, revision, at)
@@ -133,21 +146,16 @@ def reanalyse(
         read_manifest(Path(weights)).require_preprocessing(PREPROCESS_VERSION)
     with database.writing() as session:
         study, _ = _ended(session, study_instance_uid)
-        revision = add_revision(
+        images = [instance for instance in study.instances if instance.kind == InstanceKind.IMAGE]
+        rerun = _analyse_anew(
+            session,
+            queue,
             study,
-            [instance for instance in study.instances if instance.kind == InstanceKind.IMAGE],
+            images,
             close_reason=CloseReason.REANALYSE,
-            closed_at=at,
             weights=weights,
+            at=at,
         )
-        session.flush()
-        rerun = Rerun(
-            study_instance_uid=study_instance_uid,
-            revision=revision.number,
-            attempt=revision.attempt,
-            destinations=(),
-        )
-        _enqueue(session, queue, rerun, attempt=revision.attempt)
         _record(study, at, "reanalysis_requested", rerun)
     logger.info("Analysis asked for", extra={"event": "reanalysis_requested", **_fields(rerun)})
     return rerun
@@ -177,6 +185,29 @@ def _analyse_again(
     revision.state = study.state = StudyState.SCHEDULED.value
     revision.reason = ""
     revision.started_at = revision.ended_at = None
+    rerun = Rerun(
+        study_instance_uid=study.study_instance_uid,
+        revision=revision.number,
+        attempt=revision.attempt,
+        destinations=(),
+    )
+    _enqueue(session, queue, rerun, attempt=revision.attempt)
+    return rerun
+
+
+def _analyse_anew(
+    session: Session,
+    queue: AnalysisQueue,
+    study: Study,
+    images: Iterable[Instance],
+    *,
+    close_reason: CloseReason,
+    weights: str,
+    at: datetime,
+) -> Rerun:
+    """Queue a new revision, whose reports replace those of the one before."""
+    revision = add_revision(study, images, close_reason=close_reason, closed_at=at, weights=weights)
+    session.flush()
     rerun = Rerun(
         study_instance_uid=study.study_instance_uid,
         revision=revision.number,

@@ -110,6 +110,9 @@ class StudyResult:
         not called a probability.
     predecessors
         Reports of the revision before, which the new reports replace.
+    failure
+        Why the analysis as a whole failed; empty if it came to its end. Where it is set, no
+        instance has a score.
     """
 
     study_instance_uid: str
@@ -121,6 +124,7 @@ class StudyResult:
     manifest: Manifest
     prevalence: float | None = None
     predecessors: tuple[Predecessor, ...] = ()
+    failure: str = ""
 
     @property
     def analysed(self) -> tuple[InstanceResult, ...]:

@@ -177,6 +177,19 @@ def all_triaged() -> StudyResult:
     )
 
 
+def failed() -> StudyResult:
+    """The analysis as a whole failed; one of the images had been set aside before."""
+    *views, last = phantoms.screening_study()
+    reason = "The worker process ended 3 times in the middle of it"
+    return replace(
+        study(
+            *(triaged(ds, TriageReason.ANALYSIS_FAILED, "") for ds in views),
+            triaged(last, TriageReason.SPECIMEN),
+        ),
+        failure=reason,
+    )
+
+
 def partly_triaged() -> StudyResult:
     """Two views analysed, one not."""
     first, second, third, _ = phantoms.screening_study()
@@ -268,6 +281,7 @@ STUDIES: dict[str, Callable[[], StudyResult]] = {
         one_view,
         films,
         all_triaged,
+        failed,
         partly_triaged,
         one_breast,
         eight_views,

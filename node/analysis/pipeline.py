@@ -16,26 +16,22 @@ from typing import Self
 import cv2
 import numpy as np
 import numpy.typing as npt
-from pydicom.dataset import Dataset
-from pydicom.filereader import read_file_meta_info
 
 from model.classify import Classification, Classifier, roll_up_breasts, roll_up_study
-from model.decoders import UNREADABLE
 from model.errors import PixelDataError
 from model.explain import find_regions
 from model.preprocess import NetworkInput, to_network_input
-from model.views import STANDARD_VIEWS, Laterality, View, read_view
 from node.analysis.decode import PixelReader
 from node.analysis.decoding_process import TRIAGE_REASONS
-from node.analysis.sources import SourceInstance
-from node.errors import (
-    PermanentError,
-    RejectedInstance,
-    TransientError,
-    TriageReason,
-    UnsuitableInstance,
+from node.analysis.headers import (
+    SourceHeader,
+    breasts_shown,
+    hanging_order,
+    left_out,
+    read_source,
 )
-from node.header import dataset_offset, read_header
+from node.analysis.sources import SourceInstance
+from node.errors import UnsuitableInstance
 from node.results import (
     PREVIEW_SIZE_PX,
     BreastResult,
@@ -60,15 +56,6 @@ class _Prepared:
 
     network_input: NetworkInput
     preview: UInt8Array
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Header:
-    """What is known of an instance before its pixels are read."""
-
-    source: SourceInstance
-    ds: Dataset
-    view: View
 
 
 class Analyser:
@@ -158,9 +145,9 @@ class Analyser:
             If a file cannot be read now, or no decoding process can be started.
         """
         started = time.monotonic()
-        headers = sorted((_read_header(source) for source in sources), key=_hanging_order)
+        headers = sorted((read_source(source) for source in sources), key=hanging_order)
 
-        def prepare(header: _Header) -> _Prepared | UnsuitableInstance:
+        def prepare(header: SourceHeader) -> _Prepared | UnsuitableInstance:
             try:
                 return self._prepare(header.source)
             except UnsuitableInstance as unsuitable:
@@ -179,7 +166,7 @@ class Analyser:
         instances = tuple(
             self._scored(header, each, next(classifications))
             if isinstance(each, _Prepared)
-            else _left_out(header, each)
+            else left_out(header, each)
             for header, each in zip(headers, prepared, strict=True)
         )
         breasts = self._breasts(instances)
@@ -222,7 +209,7 @@ class Analyser:
         return _Prepared(network_input=network_input, preview=_preview(display))
 
     def _scored(
-        self, header: _Header, prepared: _Prepared, classification: Classification
+        self, header: SourceHeader, prepared: _Prepared, classification: Classification
     ) -> InstanceResult:
         """Put together what came of an image that was analysed."""
         return InstanceResult(
@@ -246,13 +233,9 @@ class Analyser:
             [(i.laterality, i.score) for i in instances if i.score is not None],
             self._classifier.manifest.roll_up,
         )
-        shown = {
-            i.laterality for i in instances if i.triage_reason is not TriageReason.NOT_MAMMOGRAPHY
-        }
         return tuple(
             BreastResult(laterality=laterality, score=scores.get(laterality))
-            for laterality in (Laterality.RIGHT, Laterality.LEFT, None)
-            if laterality in shown
+            for laterality in breasts_shown(instances)
         )
 
     def close(self) -> None:
@@ -269,61 +252,6 @@ class Analyser:
         trace: TracebackType | None,
     ) -> None:
         self.close()
-
-
-def _read_header(source: SourceInstance) -> _Header:
-    """Read what stands before the pixel data, in little memory whatever the file inflates to."""
-    if not source.path.exists():
-        raise PermanentError(reason=f"Expected an image at {source.path}; found none")
-    try:
-        meta = read_file_meta_info(source.path)
-        ds = read_header(
-            source.path,
-            transfer_syntax_uid=str(meta.TransferSyntaxUID),
-            dataset_offset=dataset_offset(source.path),
-        )
-        ds.file_meta = meta
-        return _Header(source=source, ds=ds, view=read_view(ds))
-    except OSError as error:
-        raise TransientError(
-            reason=f"Expected a readable image at {source.path}; found {error}"
-        ) from error
-    except (RejectedInstance, *UNREADABLE) as error:
-        # What a library says of a value may quote it; what we say never does.
-        found = error.reason if isinstance(error, RejectedInstance) else type(error).__name__
-        raise PermanentError(
-            reason=f"Expected a DICOM file at {source.path}; found {found}"
-        ) from error
-
-
-def _hanging_order(header: _Header) -> tuple[int, str, str, str, str]:
-    """Sort the four standard views as they are hung, then others by side, view and UID."""
-    laterality, view_position = header.view.laterality, header.view.view_position
-    place = len(STANDARD_VIEWS)
-    for index, standard in enumerate(STANDARD_VIEWS):
-        if standard == (laterality, view_position):
-            place = index
-    # "R" before "L" before unknown, as in the standard views.
-    side = {Laterality.RIGHT: "1", Laterality.LEFT: "2", None: "3"}[laterality]
-    return (
-        place,
-        side,
-        view_position or "~",
-        str(header.ds.SOPInstanceUID),
-        header.source.dataset_sha256,
-    )
-
-
-def _left_out(header: _Header, unsuitable: UnsuitableInstance) -> InstanceResult:
-    """Say why an instance was not analysed."""
-    return InstanceResult(
-        source=header.ds,
-        dataset_sha256=header.source.dataset_sha256,
-        laterality=header.view.laterality,
-        view_position=header.view.view_position,
-        triage_reason=unsuitable.reason,
-        triage_detail=unsuitable.detail,
-    )
 
 
 def _preview(display: Float32Array) -> UInt8Array:

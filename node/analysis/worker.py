@@ -5,7 +5,8 @@ preprocesses, classifies and explains, and leaves its outcome in a file; ``repor
 result objects to the store and closes the revision in the study log, with its deliveries, in one
 transaction. Only the newest attempt of a revision may write: whoever finds another number in the
 log has been given up on, and ends without a trace. A revision that is not the newest any more ends
-as CANCELED: its reports would reach the PACS beside or after those of the newer one.
+as CANCELED: its reports would reach the PACS beside or after those of the newer one. One that is
+given up ends as FAILED, with reports that say so, in the same one transaction.
 """
 
 import logging
@@ -18,7 +19,9 @@ from typing import Any, Protocol
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from model.manifest import SHIPPED_WEIGHTS, describe_weights
 from node.analysis import record
+from node.analysis.failure import failed_study
 from node.analysis.outcome import (
     keep,
     make_deliveries,
@@ -107,6 +110,7 @@ class AnalysisWorker:
         now: Callable[[], datetime],
     ) -> None:
         self._destinations = settings.destinations
+        self._model = settings.model
         self._policy = RetryPolicy(
             max_attempts=settings.work.max_attempts,
             first_retry_s=FIRST_RETRY_S,
@@ -128,6 +132,12 @@ class AnalysisWorker:
     def failed(self, work: AnalysisWork, error: Exception) -> None:
         """Write down that an attempt failed, and queue the next one if there is to be one."""
         step = after_failure(error, attempt=work.attempt, policy=self._policy)
+        rows: list[Result] = []
+        if isinstance(step, GiveUp):
+            if self._cancel_if_overtaken(work):
+                self._begun.discard(work)
+                return
+            rows = self._report_failure(work, step.reason)
         with self._database.writing() as session:
             found = _find(session, work)
             if found is None:
@@ -135,6 +145,7 @@ class AnalysisWorker:
             study, revision = found
             revision.reason = step.reason
             if isinstance(step, GiveUp):
+                self._add_results(session, revision, work, rows)
                 self._end(study, revision, StudyState.FAILED)
                 self._note(session, study, "analysis_failed", work, reason=step.reason)
             else:
@@ -203,27 +214,14 @@ class AnalysisWorker:
         if not path.exists():
             raise TransientError(reason=f"Expected the outcome of the analysis at {path.name}")
         result = record.load(path)
-        rows = [
-            keep(
-                self._store, work, result_object, known=claim.known_objects, created_at=self._now()
-            )
-            for result_object in write_results(result, KINDS)
-        ]
+        rows = self._keep_results(work, result, claim)
         with self._database.writing() as session:
             found = _find(session, work)
             if found is None:
                 return _SUPERSEDED
             study, revision = found
             write_outcome(revision, result)
-            revision.results += rows
-            for delivery in make_deliveries(revision, self._destinations, self._now()):
-                self._queue.enqueue_delivery(
-                    session,
-                    study_instance_uid=work.study_instance_uid,
-                    revision=work.revision,
-                    destination=delivery.destination,
-                    attempt=delivery.attempt + 1,
-                )
+            self._add_results(session, revision, work, rows)
             state = StudyState.COMPLETED if result.analysed else StudyState.SKIPPED
             self._end(study, revision, state)
             event = "analysis_completed" if result.analysed else "analysis_skipped"
@@ -240,6 +238,62 @@ class AnalysisWorker:
             },
         )
         return _DONE
+
+    def _report_failure(self, work: AnalysisWork, reason: str) -> list[Result]:
+        """Write the reports of a failure to the store.
+
+        Nothing that goes wrong here may keep the study from being failed.
+        """
+        try:
+            with self._database.writing() as session:
+                found = _find(session, work)
+                if found is None:
+                    return []
+                claim = self._read_claim(session, found[1])
+            weights = claim.weights or self._model.weights
+            result = failed_study(
+                study_instance_uid=work.study_instance_uid,
+                revision=work.revision,
+                closed_at=claim.closed_at,
+                sources=claim.sources,
+                predecessors=claim.predecessors,
+                manifest=describe_weights(Path(weights) if weights else SHIPPED_WEIGHTS),
+                prevalence=self._model.prevalence,
+                reason=reason,
+            )
+            self._store.remove(self._record_place(work))
+            return [] if result is None else self._keep_results(work, result, claim)
+        except Exception:  # whatever took the analysis down may take this down too
+            logger.exception(
+                "The failed analysis is in the log alone: no report could be made of it",
+                extra=_fields("failure_not_reported", work),
+            )
+            return []
+
+    def _keep_results(self, work: AnalysisWork, result: StudyResult, claim: _Claim) -> list[Result]:
+        """Write the objects of a result to the store, and describe them for the log."""
+        return [
+            keep(
+                self._store, work, result_object, known=claim.known_objects, created_at=self._now()
+            )
+            for result_object in write_results(result, KINDS)
+        ]
+
+    def _add_results(
+        self, session: Session, revision: Revision, work: AnalysisWork, rows: Sequence[Result]
+    ) -> None:
+        """List the objects of a revision, and queue the first try of each delivery."""
+        if not rows:
+            return
+        revision.results.extend(rows)
+        for delivery in make_deliveries(revision, self._destinations, self._now()):
+            self._queue.enqueue_delivery(
+                session,
+                study_instance_uid=work.study_instance_uid,
+                revision=work.revision,
+                destination=delivery.destination,
+                attempt=delivery.attempt + 1,
+            )
 
     def _claim(self, work: AnalysisWork) -> _Claim | None:
         """Take the revision for this attempt; None if it has ended or another one has it."""
@@ -261,13 +315,7 @@ class AnalysisWorker:
                 self._note(session, study, "analysis_started", work, interruptions=interruptions)
             revision.state = StudyState.IN_PROGRESS
             _show(study, revision)
-            claim = _Claim(
-                closed_at=revision.closed_at,
-                weights=revision.weights,
-                sources=self._sources_of(revision),
-                predecessors=predecessors_of(session, revision),
-                known_objects=objects_of_others(session, revision),
-            )
+            claim = self._read_claim(session, revision)
         self._begun.add(work)
         if is_new_here:
             logger.info(
@@ -279,6 +327,16 @@ class AnalysisWorker:
                     reason=f"The worker process ended {interruptions} times in the middle of it"
                 )
         return claim
+
+    def _read_claim(self, session: Session, revision: Revision) -> _Claim:
+        """Read what an attempt works on."""
+        return _Claim(
+            closed_at=revision.closed_at,
+            weights=revision.weights,
+            sources=self._sources_of(revision),
+            predecessors=predecessors_of(session, revision),
+            known_objects=objects_of_others(session, revision),
+        )
 
     def _cancel_if_overtaken(self, work: AnalysisWork) -> bool:
         """End a revision that is not the newest of its study any more."""

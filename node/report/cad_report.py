@@ -85,6 +85,7 @@ def write_cad_report(result: StudyResult) -> list[ResultObject]:
         series_description=SERIES_DESCRIPTION,
         images=images,
         replaces=(ResultKind.CAD_REPORT,),
+        own_text=result.failure,
     )
     root = ContainerContentItem(codes.MAMMOGRAPHY_CAD_REPORT, template_id="4000")
     language = CodeContentItem(codes.LANGUAGE, codes.ENGLISH_UNITED_STATES, _CONCEPT_MOD)
@@ -181,7 +182,9 @@ def _outcome(
 def _description(result: StudyResult, images: tuple[InstanceResult, ...]) -> str:
     """Say the scores of study and breasts, and what they were not made from."""
     sentences = [NOT_FOR_DIAGNOSTIC_USE]
-    if result.score is None:
+    if result.failure:
+        sentences.append(f"The analysis failed: {result.failure}.")
+    elif result.score is None:
         sentences.append("No image could be analysed.")
     else:
         sentences.append(f"Study: {score_words(result, result.score).sentence}.")

@@ -56,6 +56,40 @@ def write(
         The row below the last line.
     """
     x, y = place
+    for line in _lines(draw, words, size_px, width):
+        draw.text((x, y), line, font=font(size_px), fill=colour)
+        y += round(size_px * 1.22)
+    return y
+
+
+def shortened(
+    draw: ImageDraw.ImageDraw, words: str, size_px: int, *, width: int, lines: int
+) -> str:
+    """Cut words that take more than so many lines, and end them with an ellipsis.
+
+    Parameters
+    ----------
+    draw
+        Of the picture.
+    words, size_px, width
+        As in `write`.
+    lines
+        How many there is room for.
+
+    Returns
+    -------
+    shown
+        What `write` breaks into at most so many lines.
+    """
+    shown = words
+    while len(_lines(draw, shown, size_px, width)) > lines:
+        words = words[: -max(1, len(words) // 20)]
+        shown = f"{words.rstrip()} …"
+    return shown
+
+
+def _lines(draw: ImageDraw.ImageDraw, words: str, size_px: int, width: int) -> list[str]:
+    """Break words into lines of at most `width` pixels."""
     line, lines = "", []
     for piece in _PIECE.findall(words):
         longer = line + piece
@@ -67,10 +101,7 @@ def write(
             lines.append(longer[:cut])
             longer = longer[cut:]
         line = longer
-    for each in (*lines, line):
-        draw.text((x, y), each, font=font(size_px), fill=colour)
-        y += round(size_px * 1.22)
-    return y
+    return [*lines, line]
 
 
 def gauge(

@@ -22,7 +22,7 @@ from node.results import InstanceResult, Predecessor, ResultKind, StudyResult
 
 CONTRIBUTION = "AI inference, research use only"
 
-REPORT_VERSION = "1"
+REPORT_VERSION = "2"
 """Changes with whatever would make other bytes out of the same `StudyResult`."""
 
 _NAMESPACE = uuid.UUID("b1a6a3f0-2c5f-5e6e-9d0b-6a1c3f8f7d21")
@@ -196,6 +196,7 @@ def _analysis(result: StudyResult) -> tuple[object, ...]:
         {"prevalence": result.prevalence},
         # Files are dated by their images, a logged study by its close-out: not the same object.
         {"is_logged": result.revision is not None},
+        {"failure": result.failure},
         engine,
         REPORT_VERSION,
     )

@@ -5,7 +5,8 @@ groups (TID 1501) are about whole images. Not under 126000, the title of reports
 OHIF draws those, and a group without coordinates leaves it with a black viewport.
 
 What holds for the whole study stands under Qualitative Evaluations: the intended use, the
-operating point, what the score means, and each image that was not analysed with the reason.
+operating point, what the score means, each image that was not analysed with the reason, and why
+the analysis failed, if it did.
 """
 
 from highdicom.sr import (
@@ -61,7 +62,7 @@ def write_score_report(result: StudyResult) -> list[ResultObject]:
         groups=_groups(result),
         evaluations=_evaluations(result),
         replaces=_replaced_kinds(result),
-        own_text="".join(instance.triage_detail for instance in result.triaged),
+        own_text=result.failure + "".join(instance.triage_detail for instance in result.triaged),
     )
     return [ResultObject(kind=ResultKind.SCORE_REPORT, index=0, dataset=dataset)]
 
@@ -120,6 +121,7 @@ def _evaluations(result: StudyResult) -> list[ContentItem]:
     items: list[ContentItem] = [
         text(codes.INTENDED_USE, NOT_FOR_DIAGNOSTIC_USE),
         CodeContentItem(codes.OUTCOME, _outcome(result), RelationshipTypeValues.CONTAINS),
+        *([text(codes.WHY_FAILED, result.failure)] if result.failure else []),
         text(codes.MODEL, provenance.model_label(result)),
         text(codes.WEIGHTS_SHA256, manifest.sha256),
         text(codes.ABOUT_SCORE, _about_score(result)),
@@ -143,6 +145,8 @@ def _evaluations(result: StudyResult) -> list[ContentItem]:
 
 
 def _outcome(result: StudyResult) -> Code:
+    if result.failure:
+        return codes.ANALYSIS_FAILED
     if not result.analysed:
         return codes.NONE_ANALYSED
     return codes.SOME_ANALYSED if result.triaged else codes.ALL_ANALYSED

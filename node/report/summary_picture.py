@@ -125,8 +125,10 @@ def _head(draw: ImageDraw.ImageDraw, result: StudyResult) -> None:
     counted = f"{analysed} of {images} image{'s' if images != 1 else ''} analysed"
     draw.text((_MARGIN, 80), counted, font=lettering.font(22), fill=SOFT)
     if result.score is None:
-        words, colour = "No image could be analysed", AMBER
-        draw.text((_SIDE_COLUMNS, 44), words, font=lettering.font(34), fill=colour)
+        words = "The analysis failed" if result.failure else "No image could be analysed"
+        top = 14 if result.failure else 44
+        draw.text((_SIDE_COLUMNS, top), words, font=lettering.font(34), fill=AMBER)
+        _write_failure(draw, result.failure)
     else:
         said = score_words(result, result.score)
         colour = AMBER if said.is_called else BRIGHT
@@ -143,6 +145,13 @@ def _head(draw: ImageDraw.ImageDraw, result: StudyResult) -> None:
     unknown = [i for i in result.instances if i.laterality is None and is_image(i)]
     if unknown:
         _side_unknown(draw, result, unknown)
+
+
+def _write_failure(draw: ImageDraw.ImageDraw, reason: str) -> None:
+    """Write why the analysis failed below the title, as far as there is room."""
+    width = COLUMNS - _SIDE_COLUMNS - _MARGIN
+    shown = lettering.shortened(draw, reason, 20, width=width, lines=2)
+    lettering.write(draw, (_SIDE_COLUMNS, 62), shown, 20, SOFT, width=width)
 
 
 def _call(is_called: bool, operating_point: str) -> str:

@@ -70,6 +70,7 @@ class CloseReason(StrEnum):
     QUIET = "no instance for the quiet time"
     CAP = "the longest wait is over"
     REANALYSE = "a person asked for another analysis"
+    RETRY = "a person asked to try a failed analysis again"
 
 
 class DeliveryState(StrEnum):

@@ -5,7 +5,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import select, text
 from sqlalchemy.orm import Session
 
 from log_entries import RECEIVED_AT, add_delivery, study_entry
@@ -16,7 +16,15 @@ from node.settings import Settings
 from node.study_log.answers import StudyAnswer
 from node.study_log.database import Database, database_url
 from node.study_log.queries import read_study
-from node.study_log.tables import DeliveryState, InstanceKind, Study, StudyState
+from node.study_log.tables import (
+    CloseReason,
+    DeliveryState,
+    InstanceKind,
+    Result,
+    Revision,
+    Study,
+    StudyState,
+)
 from node.work_queue import WorkQueue
 
 NOW = RECEIVED_AT + timedelta(days=1)
@@ -84,6 +92,39 @@ def test_a_failed_analysis_is_queued_again_under_the_next_attempt(
     assert answer.revisions[0].reason == ""
     assert answer.events[-1].event == "retry_requested"
     assert answer.events[-1].at == NOW
+
+
+def test_a_failure_that_was_reported_is_followed_by_another_revision_of_the_same_images(
+    database: Database, queue: WorkQueue
+) -> None:
+    study = study_entry(1, state=StudyState.FAILED, reason="no space left")
+    (failed,) = study.revisions
+    failed.weights = "/weights"
+    failed.results.append(
+        Result(
+            kind="score_report",
+            index=0,
+            sop_class_uid="1.2.840.10008.5.1.4.1.1.88.33",
+            sop_instance_uid="2.25.1",
+            series_instance_uid="2.25.2",
+            path="studies/x/results/1/2.25.1.dcm",
+            size_bytes=10,
+            created_at=RECEIVED_AT,
+        )
+    )
+    images = {outcome.instance.sop_instance_uid for outcome in failed.outcomes}
+    write(database, study)
+
+    rerun = retry(database, queue, study_instance_uid=UID, at=NOW)
+
+    assert (rerun.revision, rerun.attempt) == (2, 1)
+    assert queued(database) == [f"analysis/{UID}/2/1"]
+    with database.reading() as session:
+        first, second = session.scalars(select(Revision).order_by(Revision.number)).all()
+        assert (first.state, first.reason) == (StudyState.FAILED, "no space left")
+        assert (second.state, second.close_reason) == (StudyState.SCHEDULED, CloseReason.RETRY)
+        assert (second.closed_at, second.weights) == (NOW, "/weights")
+        assert {one.instance.sop_instance_uid for one in second.outcomes} == images
 
 
 def test_failed_deliveries_become_due_and_others_stay_as_they_are(

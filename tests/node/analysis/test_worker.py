@@ -9,15 +9,17 @@ from pathlib import Path
 
 import pytest
 from pydicom import dcmread
-from pydicom.dataset import FileMetaDataset
+from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian
 from sqlalchemy import select
 
+import phantoms
 import study_results
 from log_entries import study_entry
 from node.analysis.sources import SourceInstance
 from node.analysis.worker import AnalysisWorker
 from node.errors import PermanentError, TransientError
+from node.report import codes
 from node.result_kinds import REPORT_KINDS
 from node.results import Predecessor, StudyResult
 from node.settings import DestinationSettings, Settings, WorkSettings
@@ -27,6 +29,7 @@ from node.study_log.tables import (
     CloseReason,
     DeliveryState,
     Event,
+    Instance,
     InstanceOutcome,
     Revision,
     Study,
@@ -309,6 +312,131 @@ def test_the_last_attempt_that_fails_fails_the_study_with_its_reason(node: Node)
     assert "No space left on device" in revision.reason
     assert revision.ended_at == NOW
     assert node.events()[-1] == "analysis_failed"
+
+
+@pytest.fixture
+def stored(make: Callable[[StudyResult], Node]) -> Node:
+    """Give a node that really has the images in its store."""
+    node = make(study_results.positive())
+    views = phantoms.screening_study(lesion_in_right=True)
+    with node.database.writing() as session:
+        for row, ds in zip(session.scalars(select(Instance)).all(), views, strict=True):
+            row.path = f"{row.sop_instance_uid}.dcm"
+            node.store.keep_bytes(phantoms.to_bytes(ds), row.path)
+    return node
+
+
+def reports(node: Node, number: int = 1) -> dict[str, Dataset]:
+    """Read the result objects of a revision, by kind."""
+    rows = node.revision(number).results
+    return {row.kind: dcmread(node.store.path(row.path)) for row in rows}
+
+
+def test_a_failed_study_is_reported_with_its_reason_and_delivered(stored: Node) -> None:
+    stored.analyser.failures = [PermanentError(reason="no such weights")]
+
+    stored.attempt()
+
+    written = reports(stored)
+    assert set(written) == {"score_report", "cad_report", "summary_page"}
+    assert "no such weights" in written["score_report"].to_json()
+    assert codes.NONE_SUCCEEDED.meaning in written["cad_report"].to_json()
+    revision = stored.revision()
+    assert (revision.state, revision.reason) == (StudyState.FAILED, "no such weights")
+    assert {row.destination: len(row.objects) for row in revision.deliveries} == {
+        "pacs": 3,
+        "archive": 1,
+    }
+    uid = stored.study_instance_uid
+    assert f"delivery/{uid}/1/pacs/1" in stored.queue.waiting_or_running()
+
+
+def test_a_study_that_ends_its_worker_is_reported_without_reading_a_pixel(stored: Node) -> None:
+    for ds in phantoms.screening_study(lesion_in_right=True, PixelData=b"no pixels of it!"):
+        stored.store.keep_bytes(phantoms.to_bytes(ds), f"{ds.SOPInstanceUID}.dcm")
+    stored.analyser.failures = [Crash(), Crash(), Crash()]
+    for _ in range(3):
+        with pytest.raises(Crash):
+            stored.attempt()
+
+    stored.attempt()
+
+    assert "The worker process ended 3 times" in reports(stored)["score_report"].to_json()
+
+
+def test_an_image_that_cannot_be_read_is_missing_in_the_report_of_a_failure(stored: Node) -> None:
+    first, *others = stored.analyser.found.instances
+    stored.store.path(f"{first.sop_instance_uid}.dcm").write_bytes(b"no DICOM")
+    stored.analyser.failures = [PermanentError(reason="damaged")]
+
+    stored.attempt()
+
+    (evidence,) = reports(stored)["score_report"].CurrentRequestedProcedureEvidenceSequence
+    named = {
+        item.ReferencedSOPInstanceUID
+        for series in evidence.ReferencedSeriesSequence
+        for item in series.ReferencedSOPSequence
+    }
+    assert named == {one.sop_instance_uid for one in others}
+
+
+def test_a_study_of_which_nothing_can_be_read_is_failed_in_the_log_alone(
+    node: Node, caplog: pytest.LogCaptureFixture
+) -> None:
+    node.analyser.failures = [PermanentError(reason="gone")]
+
+    node.attempt()
+
+    assert node.revision().state == StudyState.FAILED
+    assert node.revision().results == []
+    assert node.revision().deliveries == []
+    assert "failure_report_without_image" in {r.__dict__.get("event") for r in caplog.records}
+
+
+def test_a_report_that_cannot_be_made_does_not_keep_the_study_from_failing(
+    stored: Node, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def refuse(_store: Store, _content: bytes, place: str) -> Path:
+        raise OSError(28, f"No space left on device: {place}")
+
+    stored.analyser.failures = [PermanentError(reason="damaged")]
+    monkeypatch.setattr(Store, "keep_bytes", refuse)
+
+    stored.attempt()
+
+    assert stored.revision().state == StudyState.FAILED
+    assert stored.revision().reason == "damaged"
+    assert "failure_not_reported" in {r.__dict__.get("event") for r in caplog.records}
+
+
+def test_a_success_after_a_reported_failure_replaces_its_reports(stored: Node) -> None:
+    stored.analyser.failures = [PermanentError(reason="no such weights")]
+    stored.attempt()
+    failure = {row.kind: row.sop_instance_uid for row in stored.revision().results}
+    with stored.database.writing() as session:
+        add_revision(session.scalars(select(Study)).one(), 2)
+
+    stored.worker().analyse(stored.work(revision=2), lambda _name, step: step())
+
+    success = reports(stored, 2)
+    assert stored.revision(2).state == StudyState.COMPLETED
+    assert {ds.SOPInstanceUID for ds in success.values()}.isdisjoint(failure.values())
+    for kind in ("score_report", "cad_report"):
+        (study,) = success[kind].PredecessorDocumentsSequence
+        (series,) = study.ReferencedSeriesSequence
+        (replaced,) = series.ReferencedSOPSequence
+        assert replaced.ReferencedSOPInstanceUID == failure[kind]
+
+
+def test_a_failure_of_a_revision_that_was_overtaken_is_not_reported(stored: Node) -> None:
+    worker = stored.worker()
+    with stored.database.writing() as session:
+        add_revision(session.scalars(select(Study)).one(), 2)
+
+    worker.failed(stored.work(), PermanentError(reason="late"))
+
+    assert stored.revision(1).state == StudyState.CANCELED
+    assert stored.revision(1).results == []
 
 
 def test_what_no_later_attempt_would_mend_fails_the_study_at_once(node: Node) -> None:

@@ -93,6 +93,7 @@ def every_item(item: Dataset) -> Iterator[Dataset]:
         ("positive", codes.ALL_SUCCEEDED_WITH_FINDINGS, codes.SUCCEEDED),
         ("partly_triaged", codes.NOT_ALL_SUCCEEDED_WITH_FINDINGS, codes.PARTIALLY_SUCCEEDED),
         ("all_triaged", codes.NONE_SUCCEEDED, codes.FAILED),
+        ("failed", codes.NONE_SUCCEEDED, codes.FAILED),
     ],
 )
 def test_the_summary_says_how_it_went(study: str, outcome: object, detection: object) -> None:

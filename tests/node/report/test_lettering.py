@@ -57,3 +57,13 @@ def test_the_colour_bar_rises_from_grey_to_the_brightest_colour() -> None:
     assert np.ptp(bar[0, 0]) == 0
     assert np.ptp(bar[0, -1]) > 80
     assert (bar == bar[0]).all()
+
+
+def test_words_that_take_too_many_lines_end_with_an_ellipsis() -> None:
+    draw = ImageDraw.Draw(Image.new("RGB", (10, 10)))
+
+    shown = lettering.shortened(draw, "word " * 40, 20, width=200, lines=2)
+
+    assert shown.endswith("…")
+    assert lettering.shortened(draw, shown, 20, width=200, lines=2) == shown
+    assert lettering.shortened(draw, "few words", 20, width=200, lines=2) == "few words"

@@ -32,6 +32,10 @@ def outside_a_log(result: StudyResult) -> StudyResult:
     return replace(result, revision=None)
 
 
+def failed(result: StudyResult) -> StudyResult:
+    return replace(result, failure="no space left")
+
+
 def in_another_study(result: StudyResult) -> StudyResult:
     return replace(result, study_instance_uid=phantoms.uid("another"))
 
@@ -76,6 +80,7 @@ def test_parts_that_are_grouped_or_typed_differently_give_different_uids(
         with_prevalence,
         with_other_bytes,
         outside_a_log,
+        failed,
         in_another_study,
     ],
 )

@@ -168,6 +168,18 @@ def test_a_study_without_an_analysable_image_is_told_so_and_why() -> None:
     assert not [i for i in ds.ContentSequence if name(i) == codes.IMAGING_MEASUREMENTS.value]
 
 
+def test_a_study_whose_analysis_failed_is_told_so_and_why() -> None:
+    result = study_results.failed()
+
+    ds = written(result)
+
+    found = container(ds, codes.QUALITATIVE_EVALUATIONS.value).ContentSequence
+    (outcome,) = [i for i in found if name(i) == codes.OUTCOME.value]
+    assert outcome.ConceptCodeSequence[0].CodeValue == codes.ANALYSIS_FAILED.value
+    assert texts(ds)[codes.WHY_FAILED.value] == [result.failure]
+    assert texts(ds)[codes.NOT_ANALYSED.value][0] == "Image 1: R CC: the analysis failed"
+
+
 def test_what_is_no_image_is_neither_in_the_library_nor_in_the_evidence() -> None:
     result = study_results.all_triaged()
 
