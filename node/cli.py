@@ -126,7 +126,7 @@ def predict(
         typer.Option(
             "--results",
             metavar="KIND,...",
-            help=f"Kinds to write: {', '.join(ResultKind)}. Without it all.",
+            help=f"Kinds to write: {', '.join(ResultKind)}. Without it all but the last two.",
         ),
     ] = None,
     profile: Annotated[

@@ -16,7 +16,9 @@ from pydicom.uid import (
     UID,
     ComprehensiveSRStorage,
     GrayscaleSoftcopyPresentationStateStorage,
+    KeyObjectSelectionDocumentStorage,
     MammographyCADSRStorage,
+    ParametricMapStorage,
     SecondaryCaptureImageStorage,
 )
 
@@ -27,7 +29,7 @@ from node.delivery import send, statuses
 from node.equipment import MANUFACTURER, MODEL_NAME
 from node.errors import TriageReason
 from node.intake import answers, contexts, spool, triage
-from node.report import codes, provenance
+from node.report import codes, parametric_map, provenance
 from node.result_kinds import PROFILES, ResultKind
 from node.settings import Settings
 from node.settings_faults import described_settings
@@ -103,6 +105,23 @@ KINDS: Mapping[ResultKind, WrittenKind] = {
         content="graphic layer AIMARKS: a closed POLYLINE in pixels and its name for each region, "
         "the score as text; modality and VOI transformation of the source",
         when="one for each view with a region, unless it is in colour",
+    ),
+    ResultKind.PARAMETRIC_MAP: WrittenKind(
+        sop_class_uid=ParametricMapStorage,
+        modality="OT",
+        title=None,
+        content="one frame of float32: the Grad-CAM, 0 to 1, on the pixel grid of the source, "
+        f"reduced to {parametric_map.LONGEST_SIDE_PX} pixels on the longer side; frame of "
+        "reference, position and orientation are made up and say so",
+        when="experimental, only for a destination that names it: one for each analysed view with "
+        "a pixel spacing",
+    ),
+    ResultKind.KEY_OBJECT: WrittenKind(
+        sop_class_uid=KeyObjectSelectionDocumentStorage,
+        modality="KO",
+        title=codes.OF_INTEREST,
+        content="TID 2010: the views with a region",
+        when="experimental, only for a destination that names it: one, if a view has a region",
     ),
 }
 

@@ -13,7 +13,12 @@ class ResultKind(StrEnum):
     HEAT_MAP = "heat_map"
     SUMMARY_PAGE = "summary_page"
     PRESENTATION_STATE = "presentation_state"
+    PARAMETRIC_MAP = "parametric_map"
+    KEY_OBJECT = "key_object"
 
+
+EXPERIMENTAL = (ResultKind.PARAMETRIC_MAP, ResultKind.KEY_OBJECT)
+"""In no profile, and written only where they are named."""
 
 REPORT_KINDS = (ResultKind.SCORE_REPORT, ResultKind.MEASUREMENT_REPORT, ResultKind.CAD_REPORT)
 """Structured Reports: those of a revision name the ones of the revision before."""
@@ -27,6 +32,6 @@ PROFILES: Mapping[str, tuple[ResultKind, ...]] = {
         ResultKind.SUMMARY_PAGE,
     ),
     "weasis": (ResultKind.SCORE_REPORT, ResultKind.PRESENTATION_STATE, ResultKind.HEAT_MAP),
-    "everything": tuple(ResultKind),
+    "everything": tuple(kind for kind in ResultKind if kind not in EXPERIMENTAL),
 }
 """Named sets of kinds, one for each sort of reader."""

@@ -33,10 +33,10 @@ from node.analysis.rescue import UNDER_WAY
 from node.analysis.sources import SourceInstance
 from node.errors import PermanentError, TransientError, TriageReason
 from node.report.write import write_results
-from node.result_kinds import PROFILES, ResultKind
+from node.result_kinds import EXPERIMENTAL, ResultKind
 from node.results import Predecessor, StudyResult
 from node.retries import GiveUp, RetryPolicy, after_failure
-from node.settings import Settings
+from node.settings import DestinationSettings, Settings
 from node.store import Store
 from node.study_log.database import Database, lock_study
 from node.study_log.tables import Event, Result, Revision, Study, StudyState
@@ -46,11 +46,18 @@ logger = logging.getLogger(__name__)
 
 FIRST_RETRY_S = 10
 LONGEST_RETRY_S = 300
-KINDS: Sequence[ResultKind] = PROFILES["everything"]
-"""What is written for every revision: a destination that joins later finds its kinds there."""
-
 _DONE = "done"
 _SUPERSEDED = "superseded"
+
+
+def kinds_written(destinations: Sequence[DestinationSettings]) -> tuple[ResultKind, ...]:
+    """List what is written for every revision: what any destination may ask for some day.
+
+    A destination that joins later finds its kinds there; only the experimental ones wait until a
+    destination names them.
+    """
+    named = {kind for destination in destinations for kind in destination.kinds}
+    return tuple(kind for kind in ResultKind if kind not in EXPERIMENTAL or kind in named)
 
 
 class StudyAnalyser(Protocol):
@@ -110,6 +117,7 @@ class AnalysisWorker:
         now: Callable[[], datetime],
     ) -> None:
         self._destinations = settings.destinations
+        self._kinds = kinds_written(settings.destinations)
         self._model = settings.model
         self._policy = RetryPolicy(
             max_attempts=settings.work.max_attempts,
@@ -276,7 +284,7 @@ class AnalysisWorker:
             keep(
                 self._store, work, result_object, known=claim.known_objects, created_at=self._now()
             )
-            for result_object in write_results(result, KINDS)
+            for result_object in write_results(result, self._kinds)
         ]
 
     def _add_results(

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def kinds_wanted(results: str | None, profile: str | None) -> tuple[ResultKind, ...]:
-    """Read ``--results`` and ``--profile``; every kind if neither is given.
+    """Read ``--results`` and ``--profile``; all but the experimental if neither is given.
 
     Raises
     ------
@@ -33,7 +33,7 @@ def kinds_wanted(results: str | None, profile: str | None) -> tuple[ResultKind, 
             raise typer.BadParameter(f"--profile {profile!r} is none of {', '.join(PROFILES)}")
         return PROFILES[profile]
     if results is None:
-        return tuple(ResultKind)
+        return PROFILES["everything"]
     names = [name.strip() for name in results.split(",") if name.strip()]
     known = [kind.value for kind in ResultKind]
     for name in names:

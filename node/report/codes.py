@@ -147,6 +147,14 @@ SOURCE_IMAGE_FOR_PROCESSING = _dcm("121322", "Source image for image processing 
 # CID 7203 Image Derivation
 SPATIAL_RESAMPLING = _dcm("113085", "Spatial resampling")
 
+# Parametric Map: what the values are, CID 7180 Abstract Multi-dimensional Image Model Components
+QUANTITY = _sct("246205007", "Quantity")
+CLASS_ACTIVATION = _dcm("130403", "Gradient-weighted class activation")
+
+# TID 2010 Key Object Selection; its titles, CID 7010
+OF_INTEREST = _dcm("113000", "Of Interest")
+KEY_OBJECT_DESCRIPTION = _dcm("113012", "Key Object Description")
+
 # CID 82 Measurement Units
 NO_UNITS = Code("1", "UCUM", "no units")
 PERCENT = Code("%", "UCUM", "Percent")

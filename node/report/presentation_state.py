@@ -23,7 +23,7 @@ from model.pixels import is_inverted, lut_words
 from node.report import envelope, provenance
 from node.report.regions import Float64Array, outline, tracking_identifier
 from node.report.score_words import score_words
-from node.report.source_image import label_of, pixel_spacing_mm, reference_to
+from node.report.source_image import label_of, pixel_spacing_mm, reference_item
 from node.results import InstanceResult, ResultKind, ResultObject, StudyResult
 
 SERIES_NUMBER = 9005
@@ -108,17 +108,11 @@ def _presentation_state(result: StudyResult, instance: InstanceResult) -> Datase
     return ds
 
 
-def _reference(instance: InstanceResult) -> Dataset:
-    item = Dataset()
-    item.ReferencedSOPClassUID, item.ReferencedSOPInstanceUID = reference_to(instance)
-    return item
-
-
 def _reference_in_series(instance: InstanceResult) -> Dataset:
     """Name the view in its series (PS3.3 C.11.11)."""
     item = Dataset()
     item.SeriesInstanceUID = instance.source.SeriesInstanceUID
-    item.ReferencedImageSequence = Sequence([_reference(instance)])
+    item.ReferencedImageSequence = Sequence([reference_item(instance)])
     return item
 
 
@@ -126,7 +120,7 @@ def _displayed_area(instance: InstanceResult) -> Dataset:
     """Show the whole view (PS3.3 C.10.4)."""
     source = instance.source
     item = Dataset()
-    item.ReferencedImageSequence = Sequence([_reference(instance)])
+    item.ReferencedImageSequence = Sequence([reference_item(instance)])
     item.DisplayedAreaTopLeftHandCorner = [1, 1]
     item.DisplayedAreaBottomRightHandCorner = [int(source.Columns), int(source.Rows)]
     item.PresentationSizeMode = "SCALE TO FIT"
@@ -142,7 +136,7 @@ def _displayed_area(instance: InstanceResult) -> Dataset:
 def _annotation(result: StudyResult, instance: InstanceResult) -> Dataset:
     """Outline each region, name it, and write the score at the foot of the picture."""
     item = Dataset()
-    item.ReferencedImageSequence = Sequence([_reference(instance)])
+    item.ReferencedImageSequence = Sequence([reference_item(instance)])
     item.GraphicLayer = _LAYER
     numbered = list(enumerate(instance.regions, start=1))
     item.TextObjectSequence = Sequence(

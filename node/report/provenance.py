@@ -150,6 +150,24 @@ def region_uid(result: StudyResult, image: InstanceResult, number: int) -> str:
     return derive_uid("region", *_analysis(result), _identities((image,)), number)
 
 
+def frame_of_reference_uid(result: StudyResult, image: InstanceResult) -> str:
+    """Derive the Frame of Reference UID (0020,0052) of an object that must have one.
+
+    Parameters
+    ----------
+    result
+        The analysis.
+    image
+        The view that the object is made from; a mammogram has no frame of reference of its own.
+
+    Returns
+    -------
+    uid
+        Another one for each view and analysis: nothing is registered with anything.
+    """
+    return derive_uid("frame of reference", *_analysis(result), _identities((image,)))
+
+
 def device_uid(result: StudyResult) -> str:
     """Derive the Device Observer UID (121012, DCM): one for each version of software and weights.
 

@@ -5,23 +5,14 @@ References
 DICOM PS3.3 A.8.1 Secondary Capture Image IOD, C.7.6.1 General Image, C.8.6 Secondary Capture.
 """
 
-from copy import deepcopy
-
 from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence
 from pydicom.uid import SecondaryCaptureImageStorage
 
 from model.manifest import NOT_FOR_DIAGNOSTIC_USE
 from node.report import codes, envelope
-from node.report.source_image import reference_to
+from node.report.source_image import carry_lossy_compression, source_image_item
 from node.results import InstanceResult, ResultKind, StudyResult, UInt8Array
-
-# How the source was compressed goes with its pixels into ours (PS3.3 C.7.6.1.1.5).
-_COMPRESSION = (
-    "LossyImageCompression",
-    "LossyImageCompressionRatio",
-    "LossyImageCompressionMethod",
-)
 
 
 def begin_capture(
@@ -75,35 +66,14 @@ def begin_capture(
     ds.DerivationDescription = f"{derivation}. {NOT_FOR_DIAGNOSTIC_USE}"
     ds.DerivationCodeSequence = Sequence([codes.code_item(codes.SPATIAL_RESAMPLING)])
     if drawn:
-        ds.SourceImageSequence = Sequence([_source_image(image) for image in drawn])
-        _add_compression(ds, drawn)
+        ds.SourceImageSequence = Sequence([source_image_item(image) for image in drawn])
+        carry_lossy_compression(ds, drawn)
     ds.BurnedInAnnotation = "YES"
     ds.RecognizableVisualFeatures = "NO"
     ds.BodyPartExamined = "BREAST"
     ds.AnatomicRegionSequence = Sequence([codes.code_item(codes.BREAST)])
     _add_pixels(ds, pixels)
     return ds
-
-
-def _source_image(instance: InstanceResult) -> Dataset:
-    """Name a view that the picture was made from (PS3.3 C.12.4.1)."""
-    item = Dataset()
-    item.ReferencedSOPClassUID, item.ReferencedSOPInstanceUID = reference_to(instance)
-    item.PurposeOfReferenceCodeSequence = Sequence(
-        [codes.code_item(codes.SOURCE_IMAGE_FOR_PROCESSING)]
-    )
-    return item
-
-
-def _add_compression(ds: Dataset, drawn: tuple[InstanceResult, ...]) -> None:
-    """Carry lossy compression over: of several images, from the first that had any."""
-    source = next(
-        (i.source for i in drawn if i.source.get("LossyImageCompression") == "01"),
-        drawn[0].source,
-    )
-    for keyword in _COMPRESSION:
-        if keyword in source:
-            ds[keyword] = deepcopy(source[keyword])
 
 
 def _add_pixels(ds: Dataset, pixels: UInt8Array) -> None:

@@ -6,11 +6,18 @@ from copy import deepcopy
 from pydicom.dataelem import DataElement
 from pydicom.dataset import Dataset
 from pydicom.errors import BytesLengthException
+from pydicom.sequence import Sequence
 
 from model.views import Laterality
+from node.report import codes
 from node.results import InstanceResult
 
 _SIDES = {Laterality.RIGHT: "Right", Laterality.LEFT: "Left"}
+_COMPRESSION = (
+    "LossyImageCompression",
+    "LossyImageCompressionRatio",
+    "LossyImageCompressionMethod",
+)
 _DIRECTIONS = re.compile(r"(?!.*(.).*\1)[APRLHF]{1,3}")
 
 
@@ -38,6 +45,41 @@ def breast_label(laterality: Laterality | None) -> str:
 def reference_to(instance: InstanceResult) -> tuple[str, str]:
     """SOP Class UID and SOP Instance UID of a source image."""
     return str(instance.source.SOPClassUID), instance.sop_instance_uid
+
+
+def reference_item(instance: InstanceResult) -> Dataset:
+    """Refer to a source image: an item of the sequences that do (PS3.3 Table 10-11)."""
+    item = Dataset()
+    item.ReferencedSOPClassUID, item.ReferencedSOPInstanceUID = reference_to(instance)
+    return item
+
+
+def source_image_item(instance: InstanceResult) -> Dataset:
+    """Name a view that pixels were made from: an item of Source Image Sequence (0008,2112)."""
+    item = reference_item(instance)
+    item.PurposeOfReferenceCodeSequence = Sequence(
+        [codes.code_item(codes.SOURCE_IMAGE_FOR_PROCESSING)]
+    )
+    return item
+
+
+def carry_lossy_compression(ds: Dataset, images: tuple[InstanceResult, ...]) -> None:
+    """Say how the sources were compressed: it goes with their pixels (PS3.3 C.7.6.1.1.5).
+
+    Parameters
+    ----------
+    ds
+        Made from the pixels of the images.
+    images
+        At least one; of several, the first that had lossy compression counts.
+    """
+    source = next(
+        (i.source for i in images if i.source.get("LossyImageCompression") == "01"),
+        images[0].source,
+    )
+    for keyword in _COMPRESSION:
+        if keyword in source:
+            ds[keyword] = deepcopy(source[keyword])
 
 
 def copy_of(source: Dataset, keyword: str) -> DataElement:

@@ -95,7 +95,7 @@ def structured_report(
     root = ContainerContentItem(title, template_id="1500")
     root.ContentSequence = ContentSequence()
     root.ContentSequence.extend(LanguageOfContentItemAndDescendants(_ENGLISH))
-    root.ContentSequence.extend(_observation_context(result))
+    root.ContentSequence.extend(observation_context(result))
     root.ContentSequence.append(
         CodeContentItem(
             codes.PROCEDURE_REPORTED,
@@ -204,8 +204,8 @@ def text(name: Code, value: str) -> TextContentItem:
     return TextContentItem(name, value, _CONTAINS)
 
 
-def _observation_context(result: StudyResult) -> ObservationContext:
-    """TID 1001 with one device observer, TID 1004: this software with these weights."""
+def observation_context(result: StudyResult) -> ObservationContext:
+    """Say who observed: TID 1001 with one device, TID 1004, this software with these weights."""
     device = DeviceObserverIdentifyingAttributes(
         uid=provenance.device_uid(result),
         name=MODEL_NAME,

@@ -4,7 +4,9 @@ from collections.abc import Callable, Collection, Mapping
 
 from node.report.cad_report import write_cad_report
 from node.report.heat_map import write_heat_maps
+from node.report.key_object import write_key_object
 from node.report.measurement_report import write_measurement_report
+from node.report.parametric_map import write_parametric_maps
 from node.report.presentation_state import write_presentation_states
 from node.report.score_report import write_score_report
 from node.report.summary_page import write_summary_page
@@ -17,6 +19,8 @@ WRITERS: Mapping[ResultKind, Callable[[StudyResult], list[ResultObject]]] = {
     ResultKind.HEAT_MAP: write_heat_maps,
     ResultKind.SUMMARY_PAGE: write_summary_page,
     ResultKind.PRESENTATION_STATE: write_presentation_states,
+    ResultKind.PARAMETRIC_MAP: write_parametric_maps,
+    ResultKind.KEY_OBJECT: write_key_object,
 }
 """One writer for each kind; a new kind is a file of its own and a line here."""
 

@@ -17,10 +17,10 @@ import phantoms
 import study_results
 from log_entries import study_entry
 from node.analysis.sources import SourceInstance
-from node.analysis.worker import AnalysisWorker
+from node.analysis.worker import AnalysisWorker, kinds_written
 from node.errors import PermanentError, TransientError
 from node.report import codes
-from node.result_kinds import REPORT_KINDS
+from node.result_kinds import EXPERIMENTAL, REPORT_KINDS, ResultKind
 from node.results import Predecessor, StudyResult
 from node.settings import DestinationSettings, Settings, WorkSettings
 from node.store import Store
@@ -261,6 +261,25 @@ def test_each_destination_gets_the_kinds_that_it_asked_for_in_work_of_its_own(no
     assert {f"delivery/{uid}/1/pacs/1", f"delivery/{uid}/1/archive/1"} <= (
         node.queue.waiting_or_running()
     )
+
+
+def test_experimental_kinds_are_written_where_a_destination_names_them(node: Node) -> None:
+    curious = node.settings.destinations[1].model_copy(
+        update={"name": "curious", "results": (ResultKind.KEY_OBJECT, ResultKind.PARAMETRIC_MAP)}
+    )
+    unasked = kinds_written(node.settings.destinations)
+    destinations = (*node.settings.destinations, curious)
+    node.settings = node.settings.model_copy(update={"destinations": destinations})
+
+    node.attempt()
+
+    revision = node.revision()
+    kinds = Counter(row.kind for row in revision.results)
+    assert set(EXPERIMENTAL).isdisjoint(unasked)
+    assert (kinds["key_object"], kinds["parametric_map"]) == (1, 4)
+    objects = {row.destination: len(row.objects) for row in revision.deliveries}
+    assert (objects["curious"], objects["archive"]) == (5, 1)
+    assert objects["pacs"] == len(revision.results) - 5
 
 
 def test_a_study_without_an_analysable_image_is_skipped_and_reported(
