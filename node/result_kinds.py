@@ -1,4 +1,4 @@
-"""The kinds of object that results are written as, and the named sets of them."""
+"""The kinds of object that results are written as, in which form, and the named sets of them."""
 
 from collections.abc import Mapping
 from enum import StrEnum
@@ -19,6 +19,25 @@ class ResultKind(StrEnum):
 
 EXPERIMENTAL = (ResultKind.PARAMETRIC_MAP, ResultKind.KEY_OBJECT)
 """In no profile, and written only where they are named."""
+
+
+class SRClass(StrEnum):
+    """SOP class of the score report and the measurement report.
+
+    COMPREHENSIVE: Comprehensive SR, which every archive takes. COMPREHENSIVE_3D: Comprehensive 3D
+    SR, which IHE AI Results asks for.
+    """
+
+    COMPREHENSIVE = "comprehensive"
+    COMPREHENSIVE_3D = "comprehensive_3d"
+
+
+class HeatMapLayout(StrEnum):
+    """What a heat map shows beside its panel of words."""
+
+    SOURCE_AND_OVERLAY = "source_and_overlay"
+    OVERLAY = "overlay"
+
 
 REPORT_KINDS = (ResultKind.SCORE_REPORT, ResultKind.MEASUREMENT_REPORT, ResultKind.CAD_REPORT)
 """Structured Reports: those of a revision name the ones of the revision before."""

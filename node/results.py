@@ -1,6 +1,6 @@
 """What an analysis found: the frozen values that pass from the pipeline to the reports."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 import numpy as np
@@ -12,6 +12,7 @@ from model.manifest import Manifest
 from model.views import Laterality
 from node.errors import TriageReason
 from node.result_kinds import ResultKind as ResultKind
+from node.settings import ResultsSettings
 
 UInt8Array = npt.NDArray[np.uint8]
 
@@ -108,6 +109,8 @@ class StudyResult:
         Fraction of the breasts examined at this site that have cancer (the calibration counts
         images, labelled by their breast), or None if the site did not state it; then the score is
         not called a probability.
+    form
+        In which form the results are written.
     predecessors
         Reports of the revision before, which the new reports replace.
     failure
@@ -123,6 +126,7 @@ class StudyResult:
     score: float | None
     manifest: Manifest
     prevalence: float | None = None
+    form: ResultsSettings = field(default_factory=ResultsSettings)
     predecessors: tuple[Predecessor, ...] = ()
     failure: str = ""
 

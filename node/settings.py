@@ -24,7 +24,7 @@ from pydantic_core import PydanticCustomError
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
 
-from node.result_kinds import PROFILES, ResultKind
+from node.result_kinds import PROFILES, HeatMapLayout, ResultKind, SRClass
 
 
 def _split_commas(value: object) -> object:
@@ -191,6 +191,15 @@ class WorkSettings(Section):
     """Memory that decoding one image may take."""
 
 
+class ResultsSettings(Section):
+    """In which form results are written; the same for every destination."""
+
+    sr_class: SRClass = SRClass.COMPREHENSIVE
+    """SOP class of `score_report` and `measurement_report`; IHE AI Results asks for the 3D one."""
+    heat_map: HeatMapLayout = HeatMapLayout.SOURCE_AND_OVERLAY
+    """What a heat map shows: the view beside its overlay, or the overlay alone."""
+
+
 class DeliverySettings(Section):
     """How a failed delivery is tried again; the same for every destination."""
 
@@ -264,6 +273,7 @@ class Settings(Section):
     study: StudySettings = StudySettings()
     model: ModelSettings = ModelSettings()
     work: WorkSettings = WorkSettings()
+    results: ResultsSettings = ResultsSettings()
     delivery: DeliverySettings = DeliverySettings()
     destinations: tuple[DestinationSettings, ...] = ()
     web: WebSettings = WebSettings()

@@ -23,8 +23,9 @@ from model.manifest import (
 from model.preprocess import to_network_input
 from model.views import Laterality
 from node.errors import TriageReason
-from node.result_kinds import REPORT_KINDS
+from node.result_kinds import REPORT_KINDS, SRClass
 from node.results import BreastResult, InstanceResult, Predecessor, ResultKind, StudyResult
+from node.settings import ResultsSettings
 
 CLOSED_AT = datetime(2024, 5, 17, 10, 31, 7, 250000, tzinfo=UTC)
 THRESHOLD = 0.4
@@ -239,6 +240,12 @@ def with_prevalence() -> StudyResult:
     return replace(positive(), prevalence=0.006)
 
 
+def for_ai_results() -> StudyResult:
+    """The TID 1500 reports as Comprehensive 3D SR, as IHE AI Results asks for."""
+    form = ResultsSettings(sr_class=SRClass.COMPREHENSIVE_3D)
+    return replace(positive(), form=form)
+
+
 def second_revision() -> StudyResult:
     """Every report replaces that of the revision before."""
     predecessors = tuple(
@@ -288,6 +295,7 @@ STUDIES: dict[str, Callable[[], StudyResult]] = {
         raw_twins,
         unknown_side,
         with_prevalence,
+        for_ai_results,
         second_revision,
         latin_1,
         utf_8,

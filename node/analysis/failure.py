@@ -19,6 +19,7 @@ from node.analysis.headers import (
 from node.analysis.sources import SourceInstance
 from node.errors import PermanentError, TransientError, TriageReason, UnsuitableInstance
 from node.results import BreastResult, Predecessor, StudyResult
+from node.settings import ResultsSettings
 
 logger = logging.getLogger(__name__)
 
@@ -32,13 +33,14 @@ def failed_study(
     predecessors: Sequence[Predecessor],
     manifest: Manifest,
     prevalence: float | None,
+    form: ResultsSettings,
     reason: str,
 ) -> StudyResult | None:
     """Put together what the reports say of an analysis that failed.
 
     Parameters
     ----------
-    study_instance_uid, revision, closed_at, predecessors, manifest, prevalence
+    study_instance_uid, revision, closed_at, predecessors, manifest, prevalence, form
         Passed on.
     sources
         Every instance of the revision, in any order.
@@ -83,6 +85,7 @@ def failed_study(
         score=None,
         manifest=manifest,
         prevalence=prevalence,
+        form=form,
         predecessors=tuple(predecessors),
         failure=reason,
     )

@@ -39,7 +39,7 @@ from node.results import (
     Predecessor,
     StudyResult,
 )
-from node.settings import Settings
+from node.settings import ResultsSettings, Settings
 
 logger = logging.getLogger(__name__)
 
@@ -69,14 +69,22 @@ class Analyser:
         Reads pixels within limits; `close` closes it.
     prevalence
         Fraction of examined women who have cancer at this site, in (0, 1), or None.
+    form
+        In which form the results are written; by default that of the settings.
     """
 
     def __init__(
-        self, *, classifier: Classifier, pixel_reader: PixelReader, prevalence: float | None = None
+        self,
+        *,
+        classifier: Classifier,
+        pixel_reader: PixelReader,
+        prevalence: float | None = None,
+        form: ResultsSettings | None = None,
     ) -> None:
         self._classifier = classifier
         self._pixel_reader = pixel_reader
         self._prevalence = prevalence
+        self._form = form or ResultsSettings()
 
     @classmethod
     def load(cls, settings: Settings, *, weights: str | None = None) -> "Analyser":
@@ -106,6 +114,7 @@ class Analyser:
                 children=_IMAGES_AT_A_TIME,
             ),
             prevalence=settings.model.prevalence,
+            form=settings.results,
         )
 
     def analyse(
@@ -192,6 +201,7 @@ class Analyser:
             ),
             manifest=self._classifier.manifest,
             prevalence=self._prevalence,
+            form=self._form,
             predecessors=tuple(predecessors),
         )
 

@@ -27,8 +27,9 @@ from model.views import Laterality
 from node.errors import PermanentError, TransientError, TriageReason
 from node.result_kinds import ResultKind
 from node.results import BreastResult, InstanceResult, Predecessor, StudyResult
+from node.settings import ResultsSettings
 
-_FORMAT = 1
+_FORMAT = 2
 _STUDY = "study.json"
 
 
@@ -131,6 +132,7 @@ def _study_to_json(result: StudyResult) -> dict[str, Any]:
         "closed_at": result.closed_at.isoformat(),
         "score": result.score,
         "prevalence": result.prevalence,
+        "form": result.form.model_dump(mode="json"),
         "manifest": result.manifest.model_dump(mode="json"),
         "breasts": [asdict(breast) for breast in result.breasts],
         "predecessors": [asdict(predecessor) for predecessor in result.predecessors],
@@ -152,6 +154,7 @@ def _study_from_json(study: dict[str, Any], instances: tuple[InstanceResult, ...
         score=study["score"],
         manifest=Manifest.model_validate(study["manifest"]),
         prevalence=study["prevalence"],
+        form=ResultsSettings.model_validate(study["form"]),
         predecessors=tuple(
             Predecessor(**{**predecessor, "kind": ResultKind(predecessor["kind"])})
             for predecessor in study["predecessors"]

@@ -119,6 +119,7 @@ class AnalysisWorker:
         self._destinations = settings.destinations
         self._kinds = kinds_written(settings.destinations)
         self._model = settings.model
+        self._form = settings.results
         self._policy = RetryPolicy(
             max_attempts=settings.work.max_attempts,
             first_retry_s=FIRST_RETRY_S,
@@ -267,6 +268,7 @@ class AnalysisWorker:
                 predecessors=claim.predecessors,
                 manifest=describe_weights(Path(weights) if weights else SHIPPED_WEIGHTS),
                 prevalence=self._model.prevalence,
+                form=self._form,
                 reason=reason,
             )
             self._store.remove(self._record_place(work))

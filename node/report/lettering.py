@@ -7,6 +7,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from node.report.overlay_colours import blend
+from node.report.score_words import ScoreWords
 
 Colour = tuple[int, int, int]
 Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
@@ -107,13 +108,12 @@ def _lines(draw: ImageDraw.ImageDraw, words: str, size_px: int, width: int) -> l
 def gauge(
     draw: ImageDraw.ImageDraw,
     place: tuple[int, int],
-    score: float,
-    threshold: float,
+    words: ScoreWords,
     colour: Colour,
     *,
     width: int,
 ) -> int:
-    """Draw a scale from 0 to 1 with the score and, as a notch, the operating point.
+    """Draw a scale from 0 to its end with the score and, as a notch, the operating point.
 
     Parameters
     ----------
@@ -121,8 +121,8 @@ def gauge(
         Of the picture.
     place
         (x, y) of the top left corner, in pixels.
-    score, threshold
-        In [0, 1].
+    words
+        The score; its `scale_end` stands at the end of the scale.
     colour, width
         Of the bar; the width in pixels.
 
@@ -133,12 +133,14 @@ def gauge(
     """
     left, y = place
     draw.rounded_rectangle((left, y + 8, left + width, y + 18), radius=5, fill=LINE)
-    end = left + round(width * min(max(score, 0.0), 1.0))
+    end = left + round(width * min(max(words.share, 0.0), 1.0))
     if end - left >= 10:
         draw.rounded_rectangle((left, y + 8, end, y + 18), radius=5, fill=colour)
-    notch = left + round(width * threshold)
+    notch = left + round(width * words.operating_share)
     draw.rectangle((notch - 1, y, notch + 1, y + 26), fill=BRIGHT)
-    return y + 27
+    draw.text((left, y + 28), "0", font=font(18), fill=SOFT, anchor="la")
+    draw.text((left + width, y + 28), words.scale_end, font=font(18), fill=SOFT, anchor="ra")
+    return y + 46
 
 
 def colour_bar(length: int, breadth: int) -> Image.Image:

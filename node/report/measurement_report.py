@@ -41,8 +41,8 @@ def write_measurement_report(result: StudyResult) -> list[ResultObject]:
     Returns
     -------
     objects
-        One Comprehensive SR document, or none if no view has a region: a report without a
-        measurement would be empty, and the score report says what there is to say.
+        One document, of the same SOP class as the score report; or none if no view has a region: a
+        report without a measurement would be empty, and the score report says what there is to say.
     """
     images = tuple(
         sorted(

@@ -1,9 +1,11 @@
 """Draws the overlay: the mammogram as it is stored, its heat map in colour, and a panel of facts.
 
-Every overlay has the same size, whatever the source: a viewer then shows the views of a study in
-one layout, and no view's picture depends on another view. Nothing is drawn on the breast but the
+Every overlay of a layout has the same size, whatever the source: a viewer then shows the views of a
+study alike, and no view's picture depends on another view. Nothing is drawn on the breast but the
 colours and the outline of a region; all words stand in the panel beside it.
 """
+
+from collections.abc import Mapping
 
 import cv2
 import numpy as np
@@ -13,12 +15,17 @@ from model.explain import HeatMap
 from node.report.overlay_colours import blend
 from node.report.overlay_panel import PANEL_COLUMNS, ROWS, draw_panel
 from node.report.source_image import pixel_spacing_mm
+from node.result_kinds import HeatMapLayout
 from node.results import InstanceResult, StudyResult, UInt8Array
 
 Float32Array = npt.NDArray[np.float32]
 
-PICTURE_COLUMNS = 1024
-COLUMNS = PICTURE_COLUMNS + PANEL_COLUMNS
+PICTURE_COLUMNS = 800
+COLUMNS: Mapping[HeatMapLayout, int] = {
+    HeatMapLayout.SOURCE_AND_OVERLAY: 2 * PICTURE_COLUMNS + PANEL_COLUMNS,
+    HeatMapLayout.OVERLAY: PICTURE_COLUMNS + PANEL_COLUMNS,
+}
+"""Of the whole: with the source beside it as wide as the smallest screens of a workplace."""
 
 _EDGE_SHARE = 5 / 1280
 """Of the rows of a picture: how far the colours take to end at the skin."""
@@ -39,9 +46,10 @@ def draw_overlay(result: StudyResult, instance: InstanceResult) -> UInt8Array:
     Returns
     -------
     overlay
-        Shape (``ROWS``, ``COLUMNS``, 3), RGB, values 0 to 255. Upright and not mirrored; the chest
-        wall lies against the edge, so that a right and a left view hang back to back, and the
-        panel is on the other side.
+        Shape (``ROWS``, ``COLUMNS`` of the layout, 3), RGB, values 0 to 255. As the source is
+        stored, neither turned nor mirrored; the chest wall lies against the edge, so that a right
+        and a left view hang back to back. From there on: the overlay, the source if the layout
+        has it, the panel.
 
     Raises
     ------
@@ -50,20 +58,48 @@ def draw_overlay(result: StudyResult, instance: InstanceResult) -> UInt8Array:
     """
     if instance.heat_map is None or instance.score is None:
         raise ValueError(f"expected an analysed view, found {instance.sop_instance_uid}")
-    picture = draw_view(instance, rows=ROWS, columns=PICTURE_COLUMNS)
-    rows, columns = picture.shape[:2]
-
-    canvas = np.zeros((ROWS, COLUMNS, 3), np.uint8)
+    pictures = [draw_view(instance, rows=ROWS, columns=PICTURE_COLUMNS)]
+    if result.form.heat_map is HeatMapLayout.SOURCE_AND_OVERLAY:
+        pictures.append(draw_source(instance, rows=ROWS, columns=PICTURE_COLUMNS))
     is_panel_left = instance.heat_map.geometry.is_mirrored
-    top = (ROWS - rows) // 2
-    left = COLUMNS - columns if is_panel_left else 0
-    canvas[top : top + rows, left : left + columns] = picture
-    panel = np.asarray(draw_panel(result, instance, instance.score))
-    if is_panel_left:
-        canvas[:, :PANEL_COLUMNS] = panel
-    else:
-        canvas[:, PICTURE_COLUMNS:] = panel
-    return canvas
+    parts = [_against_edge(picture, is_right=is_panel_left) for picture in pictures]
+    parts.append(np.asarray(draw_panel(result, instance, instance.score)))
+    return np.concatenate(parts[::-1] if is_panel_left else parts, axis=1)
+
+
+def _against_edge(picture: UInt8Array, *, is_right: bool) -> UInt8Array:
+    """Put a picture against the left or the right edge of a black part of full size."""
+    part = np.zeros((ROWS, PICTURE_COLUMNS, 3), np.uint8)
+    rows, columns = picture.shape[:2]
+    top, left = (ROWS - rows) // 2, PICTURE_COLUMNS - columns if is_right else 0
+    part[top : top + rows, left : left + columns] = picture
+    return part
+
+
+def draw_source(instance: InstanceResult, *, rows: int, columns: int) -> UInt8Array:
+    """Draw the anatomy of one view alone, as large as `draw_view` does.
+
+    Parameters
+    ----------
+    instance
+        An analysed view.
+    rows, columns
+        The largest size that the picture may have, in pixels.
+
+    Returns
+    -------
+    picture
+        RGB, values 0 to 255, without a colour.
+
+    Raises
+    ------
+    ValueError
+        If the view has not been analysed.
+    """
+    if instance.preview is None:
+        raise ValueError(f"expected an analysed view, found {instance.sop_instance_uid}")
+    grey = _resized(instance.preview, _fit(instance, instance.preview.shape, (rows, columns)))
+    return np.repeat(grey[..., np.newaxis], 3, axis=2)
 
 
 def draw_view(instance: InstanceResult, *, rows: int, columns: int) -> UInt8Array:
@@ -116,19 +152,21 @@ def _pixel_aspect(instance: InstanceResult) -> tuple[float, float]:
 
 def _picture(preview: UInt8Array, heat_map: HeatMap, shape: tuple[int, int]) -> UInt8Array:
     """Blend anatomy and heat map at a size of (rows, columns)."""
-    is_smaller = shape[0] < preview.shape[0]
-    grey = cv2.resize(
-        preview, shape[::-1], interpolation=cv2.INTER_AREA if is_smaller else cv2.INTER_LINEAR
-    )
     # The breast's edge is known on the network's grid alone, and its steps would show.
     mask = heat_map.breast_on_original(shape).astype(np.float32)
     edge_px = _EDGE_SHARE * shape[0]
     blurred = cv2.GaussianBlur(mask, (0, 0), edge_px, borderType=cv2.BORDER_REPLICATE)
     return blend(
-        np.asarray(grey, np.uint8),
+        _resized(preview, shape),
         heat_map.on_original(shape),
         within=np.asarray(np.clip(2.0 * blurred - 1.0, 0.0, 1.0), np.float32),
     )
+
+
+def _resized(preview: UInt8Array, shape: tuple[int, int]) -> UInt8Array:
+    is_smaller = shape[0] < preview.shape[0]
+    interpolation = cv2.INTER_AREA if is_smaller else cv2.INTER_LINEAR
+    return np.asarray(cv2.resize(preview, shape[::-1], interpolation=interpolation), np.uint8)
 
 
 def _outline_regions(

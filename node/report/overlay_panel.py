@@ -9,7 +9,7 @@ from node.report.score_words import score_words
 from node.report.source_image import label_of
 from node.results import InstanceResult, StudyResult
 
-ROWS = 1280
+ROWS = 1024
 PANEL_COLUMNS = 320
 
 _MARGIN = 28
@@ -56,10 +56,9 @@ def _score(draw: ImageDraw.ImageDraw, result: StudyResult, score: float, y: int)
     """Name, number, call and place on the scale; returns the next free row."""
     words = score_words(result, score)
     colour = AMBER if words.is_called else BRIGHT
-    threshold = result.manifest.operating_point.threshold
     y = _write(draw, y, words.name, 22, SOFT)
     y = _write(draw, y + 2, words.value, 84, colour)
-    y = lettering.gauge(draw, (_MARGIN, y + 18), score, threshold, colour, width=_WIDTH)
+    y = lettering.gauge(draw, (_MARGIN, y + 14), words, colour, width=_WIDTH)
     if words.is_called:
         y = _write(draw, y + 18, "suspicious", 28, AMBER)
         y = _write(draw, y + 4, "at or above", 20, SOFT)

@@ -80,7 +80,8 @@ def sop_instance_uid(
         Another one as soon as study, inputs, weights, parameters, engine or layout differ.
     """
     replaced = [p.sop_instance_uid for p in predecessors(result, kind)]
-    return derive_uid(*_analysis(result), kind, _identities(inputs), replaced, index)
+    form = _form(result, kind)
+    return derive_uid(*_analysis(result), kind, form, _identities(inputs), replaced, index)
 
 
 def series_instance_uid(
@@ -107,7 +108,10 @@ def series_instance_uid(
     """
     replaced = [p.sop_instance_uid for p in predecessors(result, kind)] if inputs else []
     parts = [part] if part else []
-    return derive_uid("series", *_analysis(result), kind, _identities(inputs), replaced, *parts)
+    form = _form(result, kind)
+    return derive_uid(
+        "series", *_analysis(result), kind, form, _identities(inputs), replaced, *parts
+    )
 
 
 def tracking_uid(result: StudyResult, kind: ResultKind, identifier: str) -> str:
@@ -218,6 +222,13 @@ def _analysis(result: StudyResult) -> tuple[object, ...]:
         engine,
         REPORT_VERSION,
     )
+
+
+def _form(result: StudyResult, kind: ResultKind) -> list[str]:
+    """List the settings that decide in which form a kind is written."""
+    if kind in (ResultKind.SCORE_REPORT, ResultKind.MEASUREMENT_REPORT):
+        return [result.form.sr_class]
+    return [result.form.heat_map] if kind is ResultKind.HEAT_MAP else []
 
 
 def _identities(instances: tuple[InstanceResult, ...]) -> list[list[str]]:

@@ -50,7 +50,7 @@ def write_score_report(result: StudyResult) -> list[ResultObject]:
     Returns
     -------
     objects
-        One Comprehensive SR document.
+        One document, a Comprehensive SR or Comprehensive 3D SR as the settings say.
     """
     dataset = structured_report(
         result,

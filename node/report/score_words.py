@@ -4,6 +4,8 @@ from dataclasses import dataclass
 
 from node.results import StudyResult
 
+_PERCENT_ENDS = (0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ScoreWords:
@@ -18,6 +20,12 @@ class ScoreWords:
         below the operating point would read the same as it.
     percent
         The same value from 0 to 100, for what is stated in percent.
+    scale_end
+        Where a scale for it ends that begins at 0: "1", or the percentage that leaves the operating
+        point a place that can be seen. It is the same for every score of a site.
+    share, operating_share
+        Where on that scale the value and the operating point are, in [0, 1]; a value beyond its end
+        is at its end.
     is_called
         Whether the score is at or above the operating point.
     """
@@ -26,6 +34,9 @@ class ScoreWords:
     value: str
     operating_point: str
     percent: float
+    scale_end: str
+    share: float
+    operating_share: float
     is_called: bool
 
     @property
@@ -59,16 +70,24 @@ def score_words(result: StudyResult, score: float) -> ScoreWords:
             value=value,
             operating_point=limit,
             percent=100 * score,
+            scale_end="1",
+            share=score,
+            operating_share=point.threshold,
             is_called=is_called,
         )
     carry = result.manifest.calibration.at_prevalence
     percent = 100 * carry(score, result.prevalence)
-    value, limit = _in_figures(percent, 100 * carry(point.threshold, result.prevalence), decimals=1)
+    operating_percent = 100 * carry(point.threshold, result.prevalence)
+    value, limit = _in_figures(percent, operating_percent, decimals=1)
+    end = next((end for end in _PERCENT_ENDS if end >= 3 * operating_percent), 100)
     return ScoreWords(
         name="Probability of cancer (AI)",
         value=f"{value} %",
         operating_point=f"{limit} %",
         percent=percent,
+        scale_end=f"{end:g} %",
+        share=min(1.0, percent / end),
+        operating_share=operating_percent / end,
         is_called=is_called,
     )
 

@@ -4,10 +4,11 @@ highdicom builds the template rows; ``document`` is what is around them.
 
 References
 ----------
-DICOM PS3.16 TID 1500 Measurement Report, TID 1600 Image Library; PS3.3 A.35.3 Comprehensive SR.
+DICOM PS3.16 TID 1500 Measurement Report, TID 1600 Image Library; PS3.3 A.35.3 Comprehensive SR,
+A.35.13 Comprehensive 3D SR.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from highdicom.sr import (
     AlgorithmIdentification,
@@ -31,14 +32,21 @@ from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence as ItemSequence
 from pydicom.sr.codedict import codes as dicom_codes
 from pydicom.sr.coding import Code
-from pydicom.uid import ComprehensiveSRStorage
+from pydicom.uid import UID, Comprehensive3DSRStorage, ComprehensiveSRStorage
 
 from node.equipment import MANUFACTURER, MODEL_NAME
 from node.report import codes, provenance
 from node.report.document import add_content, begin_document
 from node.report.image_library import container_of, image_library
 from node.report.source_image import is_image, reference_to
+from node.result_kinds import SRClass
 from node.results import InstanceResult, ResultKind, StudyResult
+
+SOP_CLASSES: Mapping[SRClass, UID] = {
+    SRClass.COMPREHENSIVE: ComprehensiveSRStorage,
+    SRClass.COMPREHENSIVE_3D: Comprehensive3DSRStorage,
+}
+"""Both hold the same content: in Comprehensive 3D SR, too, a region of an image is an SCOORD."""
 
 _CONTAINS = RelationshipTypeValues.CONTAINS
 _ENGLISH = CodedConcept.from_code(codes.ENGLISH_UNITED_STATES)
@@ -57,7 +65,7 @@ def structured_report(
     replaces: tuple[ResultKind, ...],
     own_text: str = "",
 ) -> Dataset:
-    """Make a Comprehensive SR document with the rows of TID 1500.
+    """Make a Structured Report with the rows of TID 1500.
 
     Parameters
     ----------
@@ -84,7 +92,7 @@ def structured_report(
     ds = begin_document(
         result,
         kind=kind,
-        sop_class_uid=ComprehensiveSRStorage,
+        sop_class_uid=SOP_CLASSES[result.form.sr_class],
         series_number=series_number,
         series_description=series_description,
         images=pictures,

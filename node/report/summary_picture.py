@@ -303,10 +303,9 @@ def _breast_score(
         return _write(draw, place, words, 26, SOFT)
     said = score_words(result, breast.score)
     colour = AMBER if said.is_called else BRIGHT
-    threshold = result.manifest.operating_point.threshold
     y = _write(draw, (x, y), said.name, 22, SOFT)
     y = _write(draw, (x, y + 2), said.value, 84, colour)
-    y = lettering.gauge(draw, (x, y + 16), breast.score, threshold, colour, width=_SIDE_WIDTH)
+    y = lettering.gauge(draw, (x, y + 16), said, colour, width=_SIDE_WIDTH)
     if said.is_called:
         y = _write(draw, (x, y + 16), "suspicious", 28, AMBER)
         return _write(

@@ -16,7 +16,9 @@ from pydicom.uid import ExplicitVRBigEndian, RLELossless
 import study_results
 from node.analysis.record import load, save
 from node.errors import PermanentError, TransientError
+from node.result_kinds import SRClass
 from node.results import InstanceResult, Predecessor, ResultKind, StudyResult
+from node.settings import ResultsSettings
 from phantoms import mammogram, screening_study, to_bytes
 
 PREDECESSOR = Predecessor(
@@ -32,13 +34,14 @@ def result() -> StudyResult:
     """A study with scores that no short decimal number is, and an image left out."""
     right, left, *_ = screening_study(seed=1)
     twin = mammogram(seed=2, photometric="MONOCHROME1")
-    return study_results.study(
+    made = study_results.study(
         with_header_of(right, study_results.analysed(right, score=2 / 3)),
         with_header_of(left, study_results.analysed(left, score=0.1 + 0.2)),
         with_header_of(twin, study_results.triaged(twin)),
         prevalence=1 / 3,
         predecessors=(PREDECESSOR,),
     )
+    return replace(made, form=ResultsSettings(sr_class=SRClass.COMPREHENSIVE_3D))
 
 
 def with_header_of(ds: Dataset, instance: InstanceResult) -> InstanceResult:
@@ -149,7 +152,7 @@ def test_an_outcome_that_cannot_be_read_is_worth_another_try(tmp_path: Path) -> 
 
 def test_an_outcome_of_another_version_is_refused(result: StudyResult, tmp_path: Path) -> None:
     save(result, tmp_path / "record")
-    change_json(tmp_path / "record", b'"format": 1', b'"format": 99')
+    change_json(tmp_path / "record", b'"format": 2', b'"format": 99')
 
     with pytest.raises(PermanentError, match="99"):
         load(tmp_path / "record")

@@ -43,7 +43,8 @@ def test_its_pixels_are_the_overlay() -> None:
 
     (ds,) = written(result)
 
-    assert (ds.Rows, ds.Columns, ds.PhotometricInterpretation) == (ROWS, COLUMNS, "RGB")
+    assert (ds.Rows, ds.Columns) == (ROWS, COLUMNS[result.form.heat_map])
+    assert ds.PhotometricInterpretation == "RGB"
     assert np.array_equal(ds.pixel_array, draw_overlay(result, result.instances[0]))
 
 

@@ -15,7 +15,7 @@ from model.explain import HeatMap, find_regions
 from model.pixels import read_display
 from model.preprocess import to_network_input
 from model.views import Laterality
-from node.report.overlay import COLUMNS, PICTURE_COLUMNS
+from node.report.overlay import PICTURE_COLUMNS
 from node.report.overlay_panel import ROWS
 from node.report.write import write_results
 from node.results import InstanceResult, ResultKind, StudyResult
@@ -153,7 +153,7 @@ def test_the_outline_in_the_picture_lies_around_the_lesion(case: Case) -> None:
     # Square pixels: the picture is as large as fits, in the middle, against the chest wall's edge.
     rows, columns = case.source.Rows, case.source.Columns
     scale = min(ROWS / rows, PICTURE_COLUMNS / columns)
-    left = COLUMNS - columns * scale if instance.heat_map.geometry.is_mirrored else 0.0
+    left = differs.shape[1] - columns * scale if instance.heat_map.geometry.is_mirrored else 0.0
     top = (ROWS - rows * scale) / 2
     row, column = np.nonzero(differs)
     middle_row, middle_column = (

@@ -1,8 +1,12 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from PIL import Image, ImageDraw
 
+import study_results
 from node.report import lettering
+from node.report.score_words import score_words
 from node.results import UInt8Array
 
 
@@ -41,7 +45,10 @@ def test_nothing_is_written_beyond_the_width(words: str) -> None:
 
 def test_a_gauge_is_filled_up_to_the_score() -> None:
     picture = Image.new("RGB", (300, 60))
-    lettering.gauge(ImageDraw.Draw(picture), (10, 10), 0.5, 0.8, lettering.AMBER, width=200)
+    words = replace(
+        score_words(study_results.normal(), 0.5), share=0.5, operating_share=0.8, scale_end="1"
+    )
+    lettering.gauge(ImageDraw.Draw(picture), (10, 10), words, lettering.AMBER, width=200)
 
     row = np.asarray(picture)[23]
     filled = np.flatnonzero((row == lettering.AMBER).all(axis=1))

@@ -8,7 +8,12 @@ import phantoms
 import study_results
 from node.report.overlay import COLUMNS, PICTURE_COLUMNS, draw_overlay
 from node.report.overlay_panel import PANEL_COLUMNS, ROWS
+from node.result_kinds import HeatMapLayout
 from node.results import InstanceResult, StudyResult, UInt8Array
+from node.settings import ResultsSettings
+
+WIDTH = ROWS * 192 // 256
+"""Of the picture of a phantom, in columns."""
 
 
 def left_cc(*, score: float, **attributes: object) -> InstanceResult:
@@ -32,7 +37,7 @@ def test_every_overlay_has_the_same_size() -> None:
 
         overlay = drawn(study_results.analysed(ds, score=0.5))
 
-        assert overlay.shape == (ROWS, COLUMNS, 3)
+        assert overlay.shape == (ROWS, COLUMNS[HeatMapLayout.SOURCE_AND_OVERLAY], 3)
         assert overlay.dtype == np.uint8
 
 
@@ -43,8 +48,8 @@ def test_anatomy_is_as_stored_and_the_chest_wall_at_the_edge() -> None:
 
     overlay = drawn(instance)
 
-    picture = cv2.resize(instance.preview, (960, ROWS), interpolation=cv2.INTER_LINEAR)
-    assert np.array_equal(overlay[:, :960, 1], picture)
+    picture = cv2.resize(instance.preview, (WIDTH, ROWS), interpolation=cv2.INTER_LINEAR)
+    assert np.array_equal(overlay[:, :WIDTH, 1], picture)
 
 
 def test_a_right_breast_hangs_against_the_right_edge() -> None:
@@ -53,17 +58,17 @@ def test_a_right_breast_hangs_against_the_right_edge() -> None:
 
     overlay = drawn(instance)
 
-    picture = cv2.resize(instance.preview, (960, ROWS), interpolation=cv2.INTER_LINEAR)
-    assert np.array_equal(overlay[:, -960:, 1], picture)
+    picture = cv2.resize(instance.preview, (WIDTH, ROWS), interpolation=cv2.INTER_LINEAR)
+    assert np.array_equal(overlay[:, -WIDTH:, 1], picture)
 
 
 def test_colour_is_only_where_the_heat_map_is_high() -> None:
     instance = without_regions(left_cc(score=0.8))
     assert instance.heat_map is not None
 
-    picture = drawn(instance)[:, :960].astype(int)
+    picture = drawn(instance)[:, :WIDTH].astype(int)
 
-    values = instance.heat_map.on_original((ROWS, 960))
+    values = instance.heat_map.on_original((ROWS, WIDTH))
     is_coloured = np.ptp(picture, axis=2) > 0
     assert not is_coloured[values < 0.14].any()
     assert is_coloured[values > 0.6].mean() > 0.99
@@ -72,7 +77,7 @@ def test_colour_is_only_where_the_heat_map_is_high() -> None:
 def test_a_view_well_below_the_operating_point_does_not_glow() -> None:
     overlay = drawn(left_cc(score=0.04))
 
-    assert np.ptp(overlay[:, :960].astype(int), axis=2).max() == 0
+    assert np.ptp(overlay[:, :WIDTH].astype(int), axis=2).max() == 0
 
 
 def test_a_region_is_outlined_where_it_is() -> None:
@@ -111,6 +116,28 @@ def test_words_stand_in_the_panel_and_never_on_the_picture() -> None:
 
     assert np.array_equal(one[:, :PICTURE_COLUMNS], two[:, :PICTURE_COLUMNS])
     assert not np.array_equal(one[:, -PANEL_COLUMNS:], two[:, -PANEL_COLUMNS:])
+
+
+def test_the_source_stands_beside_its_overlay_as_large_and_without_a_mark() -> None:
+    instance = left_cc(score=0.8)
+    assert instance.preview is not None
+
+    source = drawn(instance)[:, PICTURE_COLUMNS : PICTURE_COLUMNS + WIDTH]
+
+    picture = cv2.resize(instance.preview, (WIDTH, ROWS), interpolation=cv2.INTER_LINEAR)
+    assert np.array_equal(source, np.repeat(picture[..., np.newaxis], 3, axis=2))
+
+
+def test_the_overlay_can_stand_alone() -> None:
+    both = study_results.one_view()
+    alone = replace(both, form=ResultsSettings(heat_map=HeatMapLayout.OVERLAY))
+    (instance,) = both.instances
+
+    picture, beside = drawn(instance, result=alone), drawn(instance, result=both)
+
+    assert picture.shape == (ROWS, COLUMNS[HeatMapLayout.OVERLAY], 3)
+    assert np.array_equal(picture[:, :PANEL_COLUMNS], beside[:, :PANEL_COLUMNS])
+    assert np.array_equal(picture[:, -PICTURE_COLUMNS:], beside[:, -PICTURE_COLUMNS:])
 
 
 def test_an_image_that_was_not_analysed_has_no_overlay() -> None:

@@ -7,7 +7,9 @@ from pydicom.uid import UID
 import phantoms
 import study_results
 from node.report import provenance
+from node.result_kinds import HeatMapLayout, SRClass
 from node.results import ResultKind, StudyResult
+from node.settings import ResultsSettings
 
 
 def with_other_weights(result: StudyResult) -> StudyResult:
@@ -133,3 +135,35 @@ def test_the_device_is_the_same_in_every_study_until_the_weights_change() -> Non
 
     assert provenance.device_uid(one) == provenance.device_uid(other)
     assert provenance.device_uid(with_other_weights(one)) != provenance.device_uid(one)
+
+
+@pytest.mark.parametrize(
+    ("form", "kinds"),
+    [
+        (
+            ResultsSettings(sr_class=SRClass.COMPREHENSIVE_3D),
+            {ResultKind.SCORE_REPORT, ResultKind.MEASUREMENT_REPORT},
+        ),
+        (ResultsSettings(heat_map=HeatMapLayout.OVERLAY), {ResultKind.HEAT_MAP}),
+    ],
+)
+def test_the_form_of_a_kind_changes_the_uids_of_that_kind_alone(
+    form: ResultsSettings, kinds: set[ResultKind]
+) -> None:
+    before = study_results.positive()
+    after = replace(before, form=form)
+
+    def uids(result: StudyResult) -> dict[ResultKind, tuple[str, str]]:
+        inputs = result.instances
+        return {
+            kind: (
+                provenance.sop_instance_uid(result, kind, 0, *inputs),
+                provenance.series_instance_uid(result, kind, *inputs),
+            )
+            for kind in ResultKind
+        }
+
+    changed = {kind for kind, uid in uids(after).items() if uid != uids(before)[kind]}
+    assert changed == kinds
+    regions = {provenance.region_uid(one, one.instances[0], 1) for one in (before, after)}
+    assert len(regions) == 1

@@ -34,3 +34,22 @@ def test_a_score_just_below_the_operating_point_reads_as_another_number() -> Non
     words = score_words(study_results.normal(), 0.3996)
 
     assert words.sentence == "AI malignancy score 0.3996, below operating point 0.4000"
+
+
+def test_a_score_stands_on_a_scale_from_0_to_1() -> None:
+    words = score_words(study_results.normal(), 0.25)
+
+    assert (words.scale_end, words.share, words.operating_share) == ("1", 0.25, 0.4)
+
+
+def test_a_probability_stands_on_a_scale_in_percent_that_shows_the_operating_point() -> None:
+    words = score_words(study_results.with_prevalence(), 0.62)
+
+    # 2.87 % and the operating point of 1.19 % on a scale that ends at 5 %.
+    assert words.scale_end == "5 %"
+    assert words.share == pytest.approx(0.574, abs=0.001)
+    assert words.operating_share == pytest.approx(0.239, abs=0.001)
+
+
+def test_a_probability_beyond_the_scale_is_at_its_end() -> None:
+    assert score_words(study_results.with_prevalence(), 0.99).share == 1.0

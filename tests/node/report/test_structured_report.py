@@ -1,7 +1,10 @@
 import pytest
+from pydicom.uid import Comprehensive3DSRStorage, ComprehensiveSRStorage
 
 import study_results
 from node.report import structured_report
+from node.report.write import write_results
+from node.results import ResultKind
 
 
 def test_a_score_is_no_probability_until_the_site_has_set_its_prevalence() -> None:
@@ -23,3 +26,18 @@ def test_a_score_is_carried_over_to_the_prevalence_of_the_site() -> None:
     assert measurement.name.meaning == "Probability of cancer"
     assert measurement.value == pytest.approx(2.87, abs=0.005)
     assert measurement.unit.value == "%"
+
+
+def test_both_reports_take_the_sop_class_of_the_settings_and_keep_their_content() -> None:
+    kinds = (ResultKind.SCORE_REPORT, ResultKind.MEASUREMENT_REPORT)
+
+    plain = [m.dataset for m in write_results(study_results.positive(), kinds)]
+    spatial = [m.dataset for m in write_results(study_results.for_ai_results(), kinds)]
+
+    assert {ds.SOPClassUID for ds in plain} == {ComprehensiveSRStorage}
+    assert {ds.SOPClassUID for ds in spatial} == {Comprehensive3DSRStorage}
+    for one, other in zip(plain, spatial, strict=True):
+        assert other.ContentSequence == one.ContentSequence
+        assert other.SOPInstanceUID != one.SOPInstanceUID
+        assert other.SeriesInstanceUID != one.SeriesInstanceUID
+        assert other.file_meta.MediaStorageSOPClassUID == Comprehensive3DSRStorage
