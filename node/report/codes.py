@@ -156,7 +156,7 @@ OF_INTEREST = _dcm("113000", "Of Interest")
 KEY_OBJECT_DESCRIPTION = _dcm("113012", "Key Object Description")
 
 # CID 82 Measurement Units
-NO_UNITS = Code("1", "UCUM", "no units")
+ZERO_TO_ONE = Code("{0:1}", "UCUM", "range:0:1")
 PERCENT = Code("%", "UCUM", "Percent")
 MICROMETER = Code("um", "UCUM", "micrometer")
 MILLIMETER = Code("mm", "UCUM", "millimeter")

@@ -178,11 +178,12 @@ def score_measurement(result: StudyResult, score: float) -> Measurement:
     Returns
     -------
     measurement
-        "AI malignancy score" without a unit; or, where the site's prevalence is known and the score
-        is carried over to it, "Probability of cancer" in percent.
+        "AI malignancy score" in a unit that says its range; or, where the site's prevalence is
+        known and the score is carried over to it, "Probability of cancer" in percent.
     """
+    # Not the unit 1: viewers write the unit's code behind the number, and "0.87 1" is misread.
     if result.prevalence is None:
-        return Measurement(codes.MALIGNANCY_SCORE, round(score, 4), codes.NO_UNITS)
+        return Measurement(codes.MALIGNANCY_SCORE, round(score, 4), codes.ZERO_TO_ONE)
     probability = result.manifest.calibration.at_prevalence(score, result.prevalence)
     return Measurement(codes.PROBABILITY_OF_CANCER, round(100 * probability, 2), codes.PERCENT)
 

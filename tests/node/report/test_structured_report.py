@@ -14,7 +14,7 @@ def test_a_score_is_no_probability_until_the_site_has_set_its_prevalence() -> No
 
     assert measurement.name.meaning == "AI malignancy score"
     assert measurement.value == 0.62
-    assert measurement.unit.value == "1"
+    assert (measurement.unit.value, measurement.unit.meaning) == ("{0:1}", "range:0:1")
 
 
 def test_a_score_is_carried_over_to_the_prevalence_of_the_site() -> None:
