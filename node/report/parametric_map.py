@@ -213,7 +213,7 @@ def _real_world_value() -> Dataset:
         RealWorldValueSlope=1.0,
         DoubleFloatRealWorldValueFirstValueMapped=0.0,
         DoubleFloatRealWorldValueLastValueMapped=1.0,
-        MeasurementUnitsCodeSequence=Sequence([codes.code_item(codes.NO_UNITS)]),
+        MeasurementUnitsCodeSequence=Sequence([codes.code_item(codes.ZERO_TO_ONE)]),
         QuantityDefinitionSequence=Sequence([quantity]),
     )
 
