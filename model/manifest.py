@@ -53,6 +53,18 @@ class RollUpRule(StrEnum):
         return max(scores) if self is RollUpRule.MAX else math.fsum(scores) / len(scores)
 
 
+class FindingType(StrEnum):
+    """What a region can claim to be: as much as the lesions that the network was trained on.
+
+    SELECTED_REGION claims nothing but the place. SOFT_TISSUE_LESION: trained on masses and the like
+    alone. CALCIFICATION_CLUSTER: trained on calcifications alone.
+    """
+
+    SELECTED_REGION = "selected_region"
+    SOFT_TISSUE_LESION = "soft_tissue_lesion"
+    CALCIFICATION_CLUSTER = "calcification_cluster"
+
+
 class Interval(_Fact):
     """A figure with the ends of its 95 % interval."""
 
@@ -197,6 +209,8 @@ class Manifest(_Fact):
     operating_point: OperatingPoint
     roll_up: RollUp
     region_rule: RegionRule
+    finding: FindingType = FindingType.SELECTED_REGION
+    """What a region is called in a CAD report."""
     figures: Figures | None
     """Absent only from weights that were never evaluated, such as those of tests."""
     start_weights: str

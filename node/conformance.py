@@ -79,8 +79,8 @@ KINDS: Mapping[ResultKind, WrittenKind] = {
         modality="SR",
         title=codes.MAMMOGRAPHY_CAD_REPORT,
         content="TID 4000: image library, how the processing ended, and for each region a Single "
-        'Image Finding (TID 4006) of (111099, DCM, "Selected region") with center, outline, and '
-        "the score of the view as its certainty",
+        "Image Finding (TID 4006) of the type that the manifest of the weights names, with center, "
+        "outline, and the score of the view as its certainty",
         when="one, if the study holds an image",
     ),
     ResultKind.HEAT_MAP: WrittenKind(

@@ -14,6 +14,7 @@ import phantoms
 from model.explain import HeatMap, find_regions
 from model.manifest import (
     Calibration,
+    FindingType,
     Manifest,
     OperatingPoint,
     RegionRule,
@@ -240,6 +241,22 @@ def with_prevalence() -> StudyResult:
     return replace(positive(), prevalence=0.006)
 
 
+def soft_tissue_lesions() -> StudyResult:
+    """The weights were trained on masses alone, and the site has set its prevalence."""
+    return with_findings(FindingType.SOFT_TISSUE_LESION)
+
+
+def calcification_clusters() -> StudyResult:
+    """The weights were trained on calcifications alone, and the site has set its prevalence."""
+    return with_findings(FindingType.CALCIFICATION_CLUSTER)
+
+
+def with_findings(finding: FindingType) -> StudyResult:
+    """Let the manifest say what a region is."""
+    result = with_prevalence()
+    return replace(result, manifest=result.manifest.model_copy(update={"finding": finding}))
+
+
 def for_ai_results() -> StudyResult:
     """The TID 1500 reports as Comprehensive 3D SR, as IHE AI Results asks for."""
     form = ResultsSettings(sr_class=SRClass.COMPREHENSIVE_3D)
@@ -295,6 +312,8 @@ STUDIES: dict[str, Callable[[], StudyResult]] = {
         raw_twins,
         unknown_side,
         with_prevalence,
+        soft_tissue_lesions,
+        calcification_clusters,
         for_ai_results,
         second_revision,
         latin_1,

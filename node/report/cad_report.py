@@ -2,8 +2,11 @@
 
 A Mammography CAD SR document (TID 4000 to 4021). Its templates are not extensible and know no AI
 score: the score of the view stands as the certainty of each finding and, with its operating point,
-in the texts. A finding is a "Selected region" (111099, DCM): the network claims no mass and no
-calcification, and TID 4006 allows no probability of cancer beside that code.
+in the texts. What a finding is called is a property of the weights, in their manifest. By default
+it is a "Selected region" (111099, DCM), which claims neither mass nor calcification; TID 4006 asks
+for a description beside that code and allows no probability of cancer. The other codes take a
+probability where the site's prevalence is set; type, number and shape (TID 4010, 4011; type UC)
+are left out, for the network does not know them.
 
 References
 ----------
@@ -25,7 +28,7 @@ from pydicom.sr.coding import Code
 from pydicom.uid import MammographyCADSRStorage
 
 from model.explain import Region
-from model.manifest import NOT_FOR_DIAGNOSTIC_USE
+from model.manifest import NOT_FOR_DIAGNOSTIC_USE, FindingType
 from node.errors import TriageReason
 from node.report import codes
 from node.report.document import add_content, begin_document, nest
@@ -212,27 +215,33 @@ def _finding(
 ) -> Dataset:
     """TID 4006: one region of one image, with the score of that image."""
     words = score_words(result, image.score or 0.0)
-    return nest(
-        CodeContentItem(codes.SINGLE_IMAGE_FINDING, codes.SELECTED_REGION, _CONTAINS),
+    name = codes.FINDINGS[result.manifest.finding]
+    items = [
         _rendering_intent(),
         TextContentItem(
             codes.TRACKING_IDENTIFIER, tracking_identifier(image, number), _OBS_CONTEXT
         ),
         *_algorithm(result),
-        NumContentItem(
-            codes.CERTAINTY_OF_FINDING,
-            round(words.percent, 2),
-            codes.PERCENT,
-            relationship_type=_PROPERTIES,
-        ),
+        _percent(codes.CERTAINTY_OF_FINDING, words.percent),
+    ]
+    is_selected = result.manifest.finding is FindingType.SELECTED_REGION
+    if result.prevalence is not None and not is_selected:
+        items.append(_percent(codes.PROBABILITY_OF_CANCER, words.percent))
+    items += [
         _coordinates(codes.CENTER, "POINT", centre(region), images, image),
         _coordinates(codes.OUTLINE, "POLYLINE", outline(region), images, image),
-        _text(
-            codes.SELECTED_REGION_DESCRIPTION,
+    ]
+    if is_selected:
+        description = (
             f"Grad-CAM region {number} of view {label_of(image)}; {words.sentence}. The certainty "
-            "is the score of the whole view.",
-        ),
-    )
+            "is the score of the whole view."
+        )
+        items.append(_text(codes.SELECTED_REGION_DESCRIPTION, description))
+    return nest(CodeContentItem(codes.SINGLE_IMAGE_FINDING, name, _CONTAINS), *items)
+
+
+def _percent(name: Code, percent: float) -> Dataset:
+    return NumContentItem(name, round(percent, 2), codes.PERCENT, relationship_type=_PROPERTIES)
 
 
 def _coordinates(
@@ -260,11 +269,12 @@ def _detections(
         status = codes.SUCCEEDED
     else:
         status = codes.PARTIALLY_SUCCEEDED if analysed else codes.FAILED
+    performed = codes.FINDINGS[result.manifest.finding]
     containers = [
         nest(
             _inferred_from(name),
             nest(
-                CodeContentItem(codes.DETECTION_PERFORMED, codes.SELECTED_REGION, _CONTAINS),
+                CodeContentItem(codes.DETECTION_PERFORMED, performed, _CONTAINS),
                 *_algorithm(result),
                 *(_by_reference("HAS PROPERTIES", images, image) for image in group),
             ),

@@ -7,6 +7,7 @@ it declares (PS3.3 C.12.1.1.7.1, Coding Scheme Identification Sequence).
 from pydicom.dataset import Dataset
 from pydicom.sr.coding import Code
 
+from model.manifest import FindingType
 from model.views import Laterality
 
 PRIVATE_SCHEME = "99MAMMONODE"
@@ -88,7 +89,13 @@ NONE_SUCCEEDED = _dcm("111245", "No algorithms succeeded; without findings")
 
 # TID 4006 Mammography CAD Single Image Finding, TID 4021 Mammography CAD Geometry
 SINGLE_IMAGE_FINDING = _dcm("111059", "Single Image Finding")
-SELECTED_REGION = _dcm("111099", "Selected region")  # CID 6014
+SELECTED_REGION = _dcm("111099", "Selected region")
+# CID 6014 Mammography Single Image Finding, by what the manifest says that a region is
+FINDINGS = {
+    FindingType.SELECTED_REGION: SELECTED_REGION,
+    FindingType.SOFT_TISSUE_LESION: _sct("129793001", "Mammography breast density"),
+    FindingType.CALCIFICATION_CLUSTER: _sct("129769006", "Calcification Cluster"),
+}
 SELECTED_REGION_DESCRIPTION = _dcm("111058", "Selected Region Description")
 TRACKING_IDENTIFIER = _dcm("112039", "Tracking Identifier")
 CERTAINTY_OF_FINDING = _dcm("111012", "Certainty of Finding")

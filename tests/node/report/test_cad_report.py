@@ -8,6 +8,7 @@ from pydicom.dataset import Dataset
 
 import phantoms
 import study_results
+from model.manifest import FindingType
 from node.errors import TriageReason
 from node.report import codes
 from node.report.cad_report import write_cad_report
@@ -158,6 +159,30 @@ def test_a_selected_region_has_a_description_and_no_probability_of_cancer() -> N
         text = child(finding, codes.SELECTED_REGION_DESCRIPTION.value).TextValue
         assert "Grad-CAM region" in text
         assert "Probability of cancer (AI)" in text
+
+
+@pytest.mark.parametrize(
+    "finding", [FindingType.SOFT_TISSUE_LESION, FindingType.CALCIFICATION_CLUSTER]
+)
+def test_a_finding_is_called_what_the_manifest_says_and_has_a_probability(
+    finding: FindingType,
+) -> None:
+    ds = written(study_results.with_findings(finding))
+
+    assert findings(ds)
+    for found in findings(ds):
+        assert code(found) == codes.FINDINGS[finding].value
+        assert children(found, codes.SELECTED_REGION_DESCRIPTION.value) == []
+        assert child(found, codes.PROBABILITY_OF_CANCER.value)
+    assert codes.SELECTED_REGION.value not in ds.to_json()
+
+
+def test_without_a_prevalence_no_finding_has_a_probability() -> None:
+    named = study_results.with_findings(FindingType.SOFT_TISSUE_LESION)
+
+    ds = written(replace(named, prevalence=None))
+
+    assert codes.PROBABILITY_OF_CANCER.value not in ds.to_json()
 
 
 def test_the_findings_of_a_breast_stand_together() -> None:
