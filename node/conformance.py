@@ -5,22 +5,12 @@ a file. The order of the chapters follows PS3.2.
 """
 
 import sys
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import pydicom
 import pynetdicom
 from pydicom.sr.coding import Code
-from pydicom.uid import (
-    UID,
-    ComprehensiveSRStorage,
-    GrayscaleSoftcopyPresentationStateStorage,
-    KeyObjectSelectionDocumentStorage,
-    MammographyCADSRStorage,
-    ParametricMapStorage,
-    SecondaryCaptureImageStorage,
-)
 
 from model import decoders
 from model.views import STANDARD_VIEWS
@@ -29,101 +19,28 @@ from node.delivery import send, statuses
 from node.equipment import MANUFACTURER, MODEL_NAME
 from node.errors import TriageReason
 from node.intake import answers, contexts, spool, triage
-from node.report import codes, parametric_map, provenance
-from node.result_kinds import PROFILES, ResultKind
+from node.report import codes, provenance
+from node.report.object_profiles import OBJECT_PROFILES, ObjectProfile
+from node.result_kinds import PROFILES
 from node.settings import Settings
 from node.settings_faults import described_settings
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class WrittenKind:
-    """What a kind of result object is in DICOM; a test holds it against objects that were written.
-
-    Attributes
-    ----------
-    modality
-        Modality (0008,0060).
-    title
-        Document title of a Structured Report, else None.
-    content
-        Template, or what a reader sees.
-    when
-        How many are written of one revision of a study, and on what condition.
-    """
-
-    sop_class_uid: UID
-    modality: str
-    title: Code | None
-    content: str
-    when: str
-
-
-KINDS: Mapping[ResultKind, WrittenKind] = {
-    ResultKind.SCORE_REPORT: WrittenKind(
-        sop_class_uid=ComprehensiveSRStorage,
-        modality="SR",
-        title=codes.ONCOLOGY_MEASUREMENT_REPORT,
-        content="TID 1500 with TID 1501 groups: scores by view, breast and study, the model, its "
-        "operating point, why an image was not analysed, or why the analysis failed",
-        when="one, always",
-    ),
-    ResultKind.MEASUREMENT_REPORT: WrittenKind(
-        sop_class_uid=ComprehensiveSRStorage,
-        modality="SR",
-        title=codes.IMAGING_MEASUREMENT_REPORT,
-        content="TID 1500 with TID 1410 groups: one closed POLYLINE for each region",
-        when="one, if a view has a region",
-    ),
-    ResultKind.CAD_REPORT: WrittenKind(
-        sop_class_uid=MammographyCADSRStorage,
-        modality="SR",
-        title=codes.MAMMOGRAPHY_CAD_REPORT,
-        content="TID 4000: image library, how the processing ended, and for each region a Single "
-        "Image Finding (TID 4006) of the type that the manifest of the weights names, with center, "
-        "outline, and the score of the view as its certainty",
-        when="one, if the study holds an image",
-    ),
-    ResultKind.HEAT_MAP: WrittenKind(
-        sop_class_uid=SecondaryCaptureImageStorage,
-        modality="OT",
-        title=None,
-        content="RGB picture: the view with the Grad-CAM of the score laid over it",
-        when="one for each view that was analysed",
-    ),
-    ResultKind.SUMMARY_PAGE: WrittenKind(
-        sop_class_uid=SecondaryCaptureImageStorage,
-        modality="OT",
-        title=None,
-        content="RGB picture: the four standard views in hanging order, small, with the scores of "
-        "breasts and study; an empty place says why",
-        when="one, always",
-    ),
-    ResultKind.PRESENTATION_STATE: WrittenKind(
-        sop_class_uid=GrayscaleSoftcopyPresentationStateStorage,
-        modality="PR",
-        title=None,
-        content="graphic layer AIMARKS: a closed POLYLINE in pixels and its name for each region, "
-        "the score as text; modality and VOI transformation of the source",
-        when="one for each view with a region, unless it is in colour",
-    ),
-    ResultKind.PARAMETRIC_MAP: WrittenKind(
-        sop_class_uid=ParametricMapStorage,
-        modality="OT",
-        title=None,
-        content="one frame of float32: the Grad-CAM, 0 to 1, on the pixel grid of the source, "
-        f"reduced to {parametric_map.LONGEST_SIDE_PX} pixels on the longer side; frame of "
-        "reference, position and orientation are made up and say so",
-        when="experimental, only for a destination that names it: one for each analysed view with "
-        "a pixel spacing",
-    ),
-    ResultKind.KEY_OBJECT: WrittenKind(
-        sop_class_uid=KeyObjectSelectionDocumentStorage,
-        modality="KO",
-        title=codes.OF_INTEREST,
-        content="TID 2010: the views with a region",
-        when="experimental, only for a destination that names it: one, if a view has a region",
-    ),
+_AI_RESULTS = {
+    "encoding": "Comprehensive 3D SR, TID 1500: `score_report` and `measurement_report`, with "
+    '`results.sr_class = "comprehensive_3d"`',
+    "qualitative findings": "the call at the operating point and what holds for the whole study; "
+    "the impression of a region only at or above the operating point",
+    "measurements": "the score of image, breast and study: a private concept, for the Standard has "
+    "none, or Probability of cancer where the site has set its prevalence",
+    "locations, regions": "SCOORD on the pixels of the source image (TID 1410)",
+    "tracking identifiers": "each group has an identifier and a UID of its own",
+    "parametric maps": "`parametric_map`, experimental: a mammogram has no frame of reference",
+    "segmentations, tracking over time": "not written",
+    "nothing found, nothing analysed": "`score_report`, always, with the reason",
+    "identification of the algorithm": "TID 4019 with each score; the device is the observer",
+    "transactions": "results are stored by C-STORE; there is no DICOMweb and no worklist",
 }
+"""What IHE Radiology, AI Results (AIR) names of an Evidence Creator, and what there is here."""
 
 
 def statement() -> str:
@@ -327,13 +244,13 @@ COMPLETE, UNVERIFIED and PRELIMINARY.
         [
             (
                 f"`{kind.value}`",
-                f"{written.sop_class_uid.name} ({written.sop_class_uid})",
-                written.modality,
-                "" if written.title is None else _coded(written.title),
-                written.content,
-                written.when,
+                _sop_classes(profile),
+                profile.modality,
+                "" if profile.title is None else _coded(profile.title),
+                profile.content,
+                profile.when,
             )
-            for kind, written in KINDS.items()
+            for kind, profile in OBJECT_PROFILES.items()
         ],
     )
     yield "A destination gets the kinds that it names, or those of a profile:\n"
@@ -344,6 +261,14 @@ COMPLETE, UNVERIFIED and PRELIMINARY.
             for name, kinds in PROFILES.items()
         ],
     )
+    yield from _codes_by_kind()
+    yield """\
+### IHE AI Results
+
+How the results relate to the profile AI Results (AIR) of IHE Radiology, whose Evidence Creator the
+node would be. No Connectathon has seen it.
+"""
+    yield from _table(("AI Results", "Here"), list(_AI_RESULTS.items()))
     yield f"""\
 ### Private codes
 
@@ -362,6 +287,27 @@ SOP classes. The score is (111047, DCM, "Probability of cancer") in place of
 Text of the source is carried over in its own Specific Character Set (0008,0005), or in ISO_IR 192
 where that cannot hold what the node adds.
 """
+
+
+def _codes_by_kind() -> Iterable[str]:
+    """List every code that an object may hold, and when it does."""
+    yield """\
+### Codes
+
+Every coded concept that an object may hold. Beside these it repeats view modifiers and the View
+Code Sequence (0054,0220) of its source.
+"""
+    for kind, profile in OBJECT_PROFILES.items():
+        yield f"`{kind.value}`:\n"
+        rows = [] if profile.title is None else [("always, the title", _coded(profile.title))]
+        rows += [(used.when, ", ".join(map(_coded, used.codes))) for used in profile.codes]
+        yield from _table(("When", "Codes"), rows)
+
+
+def _sop_classes(profile: ObjectProfile) -> str:
+    """Name the SOP class of a kind, and the one that a setting puts in its place."""
+    first, *others = (f"{uid.name} ({uid})" for uid in profile.sop_class_uids)
+    return " ".join([first, *(f"or, by `results.sr_class`, {other}" for other in others)])
 
 
 def _security() -> Iterable[str]:

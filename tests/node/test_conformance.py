@@ -6,13 +6,11 @@ from pathlib import Path
 import pytest
 
 from node import conformance
-from node.conformance import KINDS, private_codes, statement, toolkits
+from node.conformance import private_codes, statement, toolkits
 from node.intake.answers import ANSWERS
 from node.intake.contexts import STORAGE_SOP_CLASSES, TRANSFER_SYNTAXES
 from node.report.codes import PRIVATE_SCHEME
-from node.report.write import write_results
-from node.result_kinds import ResultKind
-from study_results import positive
+from node.report.object_profiles import OBJECT_PROFILES
 
 WRITTEN = Path(__file__).parents[2] / "docs" / "conformance.md"
 
@@ -41,22 +39,13 @@ def test_every_list_that_is_accepted_stands_in_the_statement() -> None:
         assert f"| 0x{answer.status:04X} | {answer.meaning} |" in text
 
 
-def test_the_kinds_are_what_is_written() -> None:
-    objects = {made.kind: made.dataset for made in write_results(positive(), tuple(ResultKind))}
+def test_every_code_that_a_kind_may_hold_stands_in_the_statement() -> None:
+    text = statement()
 
-    assert set(KINDS) == set(objects) == set(ResultKind)
-    for kind, ds in objects.items():
-        stated = KINDS[kind]
-        assert ds.SOPClassUID == stated.sop_class_uid
-        assert ds.Modality == stated.modality
-        if stated.title is not None:
-            (title,) = ds.ConceptNameCodeSequence
-            assert (title.CodeValue, title.CodeMeaning) == (
-                stated.title.value,
-                stated.title.meaning,
-            )
-            (template,) = ds.ContentTemplateSequence
-            assert f"TID {template.TemplateIdentifier}" in stated.content
+    for profile in OBJECT_PROFILES.values():
+        for used in profile.codes:
+            for code in used.codes:
+                assert f'({code.value}, {code.scheme_designator}, "{code.meaning}")' in text
 
 
 def test_the_private_codes_are_all_there() -> None:
