@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 from pydicom.uid import Comprehensive3DSRStorage, ComprehensiveSRStorage
 
@@ -41,3 +43,14 @@ def test_both_reports_take_the_sop_class_of_the_settings_and_keep_their_content(
         assert other.SOPInstanceUID != one.SOPInstanceUID
         assert other.SeriesInstanceUID != one.SeriesInstanceUID
         assert other.file_meta.MediaStorageSOPClassUID == Comprehensive3DSRStorage
+
+
+def test_a_report_of_the_other_sop_class_replaces_the_one_before() -> None:
+    second = replace(study_results.second_revision(), form=study_results.for_ai_results().form)
+
+    (report,) = [m.dataset for m in write_results(second, [ResultKind.SCORE_REPORT])]
+
+    (study,) = report.PredecessorDocumentsSequence
+    (replaced,) = study.ReferencedSeriesSequence[0].ReferencedSOPSequence
+    assert report.SOPClassUID == Comprehensive3DSRStorage
+    assert replaced.ReferencedSOPClassUID == ComprehensiveSRStorage

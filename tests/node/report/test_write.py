@@ -3,9 +3,13 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Collection
+from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
+import cv2
+import numpy as np
 import pytest
 from pydicom import dcmread
 from pydicom.datadict import dictionary_VR, tag_for_keyword
@@ -15,13 +19,27 @@ from pydicom.tag import BaseTag
 import phantoms
 import study_results
 import validators
+from model.explain import HeatMap, find_regions
+from model.preprocess import to_network_input
 from node.report.write import WRITERS, write_results
 from node.result_kinds import REPORT_KINDS
-from node.results import ResultKind, StudyResult
+from node.results import PREVIEW_SIZE_PX, ResultKind, StudyResult
 
 ALL = tuple(ResultKind)
 # Two zones that never have the same date: 26 hours lie between them.
 TIME_ZONES = ("AAA-14", "BBB+12")
+TYPE_2 = (
+    "PatientName",
+    "PatientID",
+    "PatientBirthDate",
+    "PatientSex",
+    "StudyDate",
+    "StudyTime",
+    "ReferringPhysicianName",
+    "StudyID",
+    "AccessionNumber",
+)
+
 DIGESTS = """
 import hashlib, phantoms, study_results
 from node.report.write import write_results
@@ -196,3 +214,65 @@ def test_odd_values_in_a_source_do_not_stop_a_result(keyword: str, value: bytes)
     unsized = {ResultKind.PARAMETRIC_MAP} if keyword == "ImagerPixelSpacing" else set()
     assert {m.kind for m in made} == set(ALL) - unsized
     assert all(phantoms.to_bytes(m.dataset) for m in made)
+
+
+def of_shape(rows: int, columns: int) -> StudyResult:
+    """One view of any number of rows and columns, with a region that touches its edge."""
+    display = phantoms.breast_pixels("L", rows=rows, columns=columns, seed=1)
+    network_input = to_network_input(display, study_results.INPUT_SIZE_PX)
+    height, width = network_input.breast_mask.shape
+    row, column = np.mgrid[0:height, 0:width]
+    hill = np.exp(-((row - height / 2) ** 2 + column**2) / 90) * network_input.breast_mask
+    heat_map = HeatMap(
+        values=(hill / hill.max()).astype(np.float32),
+        breast_mask=network_input.breast_mask,
+        geometry=network_input.geometry,
+    )
+    scale = min(1.0, PREVIEW_SIZE_PX / max(rows, columns))
+    size = (max(1, round(columns * scale)), max(1, round(rows * scale)))
+    preview = cv2.resize(display, size, interpolation=cv2.INTER_AREA)
+    instance = study_results.analysed(phantoms.mammogram(laterality="L"), score=0.7)
+    instance.source.Rows, instance.source.Columns = rows, columns
+    return study_results.study(
+        replace(
+            instance,
+            preview=np.round(preview * 255).astype(np.uint8),
+            heat_map=heat_map,
+            regions=find_regions(heat_map, study_results.manifest().region_rule, score=0.7),
+        )
+    )
+
+
+def of_source(**attributes: Any) -> StudyResult:
+    """One view whose header lacks or bends what others have."""
+    return study_results.study(study_results.analysed(phantoms.mammogram(**attributes), score=0.7))
+
+
+ODD: dict[str, Callable[[], StudyResult]] = {
+    "60000 x 200": lambda: of_shape(60_000, 200),
+    "200 x 20000": lambda: of_shape(200, 20_000),
+    "40 x 30": lambda: of_shape(40, 30),
+    "no type 2": lambda: of_source(**dict.fromkeys(TYPE_2)),
+    "empty type 2": lambda: of_source(**dict.fromkeys(TYPE_2, "")),
+    "no laterality": lambda: of_source(ImageLaterality=None),
+    "no view": lambda: of_source(ViewPosition=None, ViewCodeSequence=None),
+    "turned": lambda: of_source(PatientOrientation=["F", "A"]),
+    "no orientation": lambda: of_source(PatientOrientation=None),
+    "pixels not square": lambda: of_source(ImagerPixelSpacing=[0.1, 0.2]),
+    "aspect ratio alone": lambda: of_source(ImagerPixelSpacing=None, PixelAspectRatio=[2, 1]),
+}
+
+
+@pytest.mark.parametrize("odd", ODD.values(), ids=list(ODD))
+def test_every_kind_copes_with_an_odd_source(
+    odd: Callable[[], StudyResult], tmp_path: Path
+) -> None:
+    result = odd()
+
+    paths = files(result, ALL, tmp_path)
+
+    spaced = "ImagerPixelSpacing" in result.instances[0].source
+    expected = set(ALL) if spaced else set(ALL) - {ResultKind.PARAMETRIC_MAP}
+    assert {ResultKind(path.stem.rpartition("-")[0]) for path in paths} == expected
+    for path in paths:
+        assert validators.dciodvfy_errors(path) == [], path.name
