@@ -5,6 +5,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
+import cv2
 import numpy as np
 from pydicom.datadict import tag_for_keyword
 from pydicom.dataset import Dataset
@@ -25,7 +26,14 @@ from model.preprocess import to_network_input
 from model.views import Laterality
 from node.errors import TriageReason
 from node.result_kinds import REPORT_KINDS, SRClass
-from node.results import BreastResult, InstanceResult, Predecessor, ResultKind, StudyResult
+from node.results import (
+    PREVIEW_SIZE_PX,
+    BreastResult,
+    InstanceResult,
+    Predecessor,
+    ResultKind,
+    StudyResult,
+)
 from node.settings import ResultsSettings
 
 CLOSED_AT = datetime(2024, 5, 17, 10, 31, 7, 250000, tzinfo=UTC)
@@ -69,10 +77,13 @@ def analysed(ds: Dataset, *, score: float, weights: Manifest | None = None) -> I
     """Make the result of a phantom: a heat map of two hills on the breast, regions by the rule."""
     weights = weights or manifest()
     laterality, view_position = view_of(ds)
+    rows, columns = int(ds.Rows), int(ds.Columns)
+    smaller = min(1.0, PREVIEW_SIZE_PX / max(rows, columns))
     preview = phantoms.breast_pixels(
-        laterality or "R", rows=int(ds.Rows), columns=int(ds.Columns), seed=1
+        laterality or "R", rows=round(rows * smaller), columns=round(columns * smaller), seed=1
     )
-    network_input = to_network_input(preview, INPUT_SIZE_PX)
+    display = cv2.resize(preview, (columns, rows))
+    network_input = to_network_input(np.asarray(display, np.float32), INPUT_SIZE_PX)
     row, column = np.mgrid[0 : INPUT_SIZE_PX[0], 0 : INPUT_SIZE_PX[1]].astype(np.float32)
     hills = np.exp(-((row - 40) ** 2 + (column - 20) ** 2) / 90)
     hills += 0.8 * np.exp(-((row - 70) ** 2 + (column - 12) ** 2) / 40)
@@ -150,9 +161,9 @@ def positive(**attributes: Any) -> StudyResult:
     return study(*(analysed(ds, score=score) for ds, score in zip(views, scores, strict=True)))
 
 
-def one_view() -> StudyResult:
-    """One view above the operating point."""
-    return study(analysed(phantoms.mammogram(), score=0.7))
+def one_view(**attributes: Any) -> StudyResult:
+    """One view above the operating point; `attributes` go to its source."""
+    return study(analysed(phantoms.mammogram(**attributes), score=0.7))
 
 
 def films() -> StudyResult:

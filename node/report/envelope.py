@@ -190,7 +190,8 @@ def _choose_character_set(source: Dataset, ds: Dataset, own_text: str) -> None:
     """Keep the source's Specific Character Set unless what we add is outside it."""
     declared = source.get("SpecificCharacterSet")
     if own_text.isascii() or _can_encode(declared, own_text):
-        if declared is not None:
+        # Type 1C: an empty one says what none says, and may not be there (PS3.3 C.12.1).
+        if declared:
             ds["SpecificCharacterSet"] = deepcopy(source["SpecificCharacterSet"])
         return
     ds.SpecificCharacterSet = "ISO_IR 192"

@@ -75,7 +75,8 @@ def _view_code(instance: InstanceResult) -> Dataset | None:
         view = codes.VIEWS.get(instance.view_position or "")
         return codes.code_item(view) if view is not None else None
     item: Dataset = copy_of(instance.source, "ViewCodeSequence").value[0]
-    # Type 2 in a mammogram, but outside the Mammography Image Module it may not be empty.
-    if "ViewModifierCodeSequence" in item and not item.ViewModifierCodeSequence:
+    # Outside the Mammography Image Module its items would be content items (PS3.3 C.7.6.1, Optional
+    # View and Slice Progression Direction Macro), as dciodvfy demands.
+    if "ViewModifierCodeSequence" in item:
         del item.ViewModifierCodeSequence
     return item

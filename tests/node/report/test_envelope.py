@@ -10,6 +10,7 @@ from pydicom.uid import ExplicitVRLittleEndian
 
 import phantoms
 import study_results
+from many_studies import CHARACTER_SETS, UNKNOWN_TO_DCIODVFY, in_character_set
 from node.report import envelope
 from node.results import ResultKind, StudyResult
 
@@ -91,11 +92,9 @@ def test_a_value_that_the_standard_forbids_is_passed_on_as_it_came() -> None:
     assert ds.PatientSex == "FEMALE"
 
 
-@pytest.mark.parametrize(
-    "made", [study_results.latin_1, study_results.utf_8, study_results.japanese]
-)
-def test_a_name_in_another_character_set_comes_back_as_it_was(made: Any) -> None:
-    result = made()
+@pytest.mark.parametrize("name", [*CHARACTER_SETS, *UNKNOWN_TO_DCIODVFY])
+def test_a_name_in_another_character_set_comes_back_as_it_was(name: str) -> None:
+    result = in_character_set(name)
     source = result.instances[0].source
 
     ds = written(result)
@@ -142,8 +141,11 @@ def test_text_of_ours_within_the_source_character_set_leaves_it() -> None:
     assert ds.SpecificCharacterSet == "ISO_IR 100"
 
 
-def test_a_source_without_a_character_set_gets_none_while_our_text_is_ascii() -> None:
-    ds = written(one_view(SpecificCharacterSet=None))
+@pytest.mark.parametrize("value", [None, ""])
+def test_a_source_without_a_character_set_gets_none_while_our_text_is_ascii(
+    value: str | None,
+) -> None:
+    ds = written(one_view(SpecificCharacterSet=value))
 
     assert "SpecificCharacterSet" not in ds
 
