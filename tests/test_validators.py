@@ -41,15 +41,28 @@ def test_dsrdump_refuses_what_is_no_report(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_pixelmed_finds_a_code_from_outside_its_context_group(tmp_path: Path) -> None:
+def test_pixelmed_finds_a_code_from_outside_its_context_group_and_says_in_which_file(
+    tmp_path: Path,
+) -> None:
+    good = phantoms.write(report(), tmp_path / "good")
     ds = report()
     for item in items(ds):
         if item.get("ConceptNameCodeSequence") and name(item) == "Image Laterality":
             item.ConceptCodeSequence = [phantoms.code("80248007", "SCT", "Left breast")]
+    ds.SOPInstanceUID = phantoms.uid("wrong")
+    wrong = phantoms.write(ds, tmp_path / "wrong")
 
-    errors = validators.pixelmed_errors(phantoms.write(ds, tmp_path))
+    errors = validators.pixelmed_errors(good, wrong, good)
 
     assert any("Image Laterality" in line for line in errors)
+    assert all(line.startswith(wrong.name) for line in errors)
+
+
+@pytest.mark.slow
+def test_pixelmed_finds_that_a_file_is_no_document(tmp_path: Path) -> None:
+    path = phantoms.write(phantoms.mammogram(), tmp_path)
+
+    assert validators.pixelmed_errors(path)
 
 
 def test_a_missing_peer_skips_and_says_why(monkeypatch: pytest.MonkeyPatch) -> None:
