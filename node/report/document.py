@@ -84,9 +84,10 @@ def add_content(ds: Dataset, root: Dataset) -> None:
         From `begin_document`.
     root
         The root CONTAINER. Continuity of Content (0040,A050) becomes SEPARATE throughout: as
-        CONTINUOUS, a reader shows values without names.
+        CONTINUOUS, a reader shows values without names. Whole numbers lose the decimal that
+        highdicom gives them: an image has 256 rows, not 256.0.
     """
-    _separate(root)
+    _set_straight(root)
     for element in root:
         ds[element.tag] = element
 
@@ -175,9 +176,12 @@ def references(study_instance_uid: str, instances: list[tuple[str, str, str]]) -
     return Sequence([study])
 
 
-def _separate(item: Dataset) -> None:
-    """Set Continuity of Content in a container and in all below it."""
+def _set_straight(item: Dataset) -> None:
+    """Set Continuity of Content and whole numbers in a content item and in all below it."""
     if item.get("ValueType") == "CONTAINER":
         item.ContinuityOfContent = "SEPARATE"
+    for measured in item.get("MeasuredValueSequence", ()):
+        if float(measured.NumericValue).is_integer():
+            measured.NumericValue = str(int(measured.NumericValue))
     for child in item.get("ContentSequence", ()):
-        _separate(child)
+        _set_straight(child)

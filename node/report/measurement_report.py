@@ -29,6 +29,11 @@ from node.results import InstanceResult, ResultKind, ResultObject, StudyResult
 SERIES_NUMBER = 9002
 SERIES_DESCRIPTION = "Regions"
 
+_ABOUT_SCORE = (
+    "The number beside a region is the score of the whole view, not of the region: Grad-CAM shows "
+    "what raised the score. What the score means is in the score report."
+)
+
 
 def write_measurement_report(result: StudyResult) -> list[ResultObject]:
     """Write the measurement report of a study.
@@ -64,7 +69,10 @@ def write_measurement_report(result: StudyResult) -> list[ResultObject]:
             for image in images
             for number, region in enumerate(image.regions, start=1)
         ],
-        evaluations=[text(codes.INTENDED_USE, NOT_FOR_DIAGNOSTIC_USE)],
+        evaluations=[
+            text(codes.INTENDED_USE, NOT_FOR_DIAGNOSTIC_USE),
+            text(codes.ABOUT_SCORE, _ABOUT_SCORE),
+        ],
         replaces=(ResultKind.MEASUREMENT_REPORT,),
     )
     return [ResultObject(kind=ResultKind.MEASUREMENT_REPORT, index=0, dataset=dataset)]

@@ -138,7 +138,8 @@ def algorithm(result: StudyResult) -> AlgorithmIdentification:
     -------
     template
         Algorithm name, version and family; one parameter each for the weights' SHA-256, the
-        threshold, the input size and the Grad-CAM layer. No manufacturer: PixelMed warns of it.
+        threshold, the prevalence of the site if it is set, the input size and the Grad-CAM layer.
+        No manufacturer: PixelMed warns of it.
     """
     return AlgorithmIdentification(
         name=algorithm_name(result),
@@ -154,12 +155,18 @@ def algorithm_name(result: StudyResult) -> str:
 
 
 def algorithm_parameters(result: StudyResult) -> list[str]:
-    """Algorithm Parameters (111002, DCM), one text each."""
+    """Algorithm Parameters (111002, DCM), one text each.
+
+    The threshold is on the scale of the calibration, as in the manifest; where a prevalence of the
+    site carries scores to another scale, it is a parameter too.
+    """
     manifest = result.manifest
     height, width = manifest.input_size_px
+    carried = [] if result.prevalence is None else [f"site_prevalence={result.prevalence:.4f}"]
     return [
         f"weights_sha256={manifest.sha256}",
         f"operating_point_threshold={manifest.operating_point.threshold:.4f}",
+        *carried,
         f"input_size_px={height}x{width}",
         f"grad_cam_layer={manifest.grad_cam_layer}",
     ]

@@ -37,6 +37,8 @@ def write_summary_page(result: StudyResult) -> list[ResultObject]:
         derivation=(
             f"Standard views with Grad-CAM of {provenance.model_label(result)}, and the scores of "
             "breasts and study"
+            if drawn
+            else f"Why no standard view was analysed with {provenance.model_label(result)}"
         ),
         pixels=draw_summary(result),
     )

@@ -47,6 +47,17 @@ def test_the_most_suspicious_image_comes_first() -> None:
     assert images == [r_mlo.sop_instance_uid] * 2 + [r_cc.sop_instance_uid] * 2
 
 
+def test_it_says_that_a_score_is_of_the_whole_view() -> None:
+    ds = written(study_results.positive())
+
+    (said,) = [
+        item.TextValue
+        for item in ds.ContentSequence[-1].ContentSequence
+        if name(item) == codes.ABOUT_SCORE.value
+    ]
+    assert "score of the whole view, not of the region" in said
+
+
 def test_a_region_is_a_closed_outline_inside_its_image() -> None:
     result = study_results.positive()
     region = result.instances[2].regions[0]

@@ -54,3 +54,13 @@ def test_a_report_of_the_other_sop_class_replaces_the_one_before() -> None:
     (replaced,) = study.ReferencedSeriesSequence[0].ReferencedSOPSequence
     assert report.SOPClassUID == Comprehensive3DSRStorage
     assert replaced.ReferencedSOPClassUID == ComprehensiveSRStorage
+
+
+def test_the_prevalence_that_scores_are_carried_to_is_a_parameter() -> None:
+    plain, carried = study_results.positive(), study_results.with_prevalence()
+
+    added = set(structured_report.algorithm_parameters(carried)) - set(
+        structured_report.algorithm_parameters(plain)
+    )
+
+    assert added == {"site_prevalence=0.0060"}

@@ -57,6 +57,7 @@ def test_it_is_written_also_if_nothing_could_be_analysed() -> None:
     ds = written(study_results.all_triaged())
 
     assert "SourceImageSequence" not in ds
+    assert ds.DerivationDescription.startswith("Why no standard view was analysed")
     assert "not for diagnostic use" in ds.DerivationDescription
 
 
