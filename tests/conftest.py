@@ -11,6 +11,15 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add what the command line of the tests has beside pytest's own."""
+    parser.addoption(
+        "--write-golden",
+        action="store_true",
+        help="write the texts in tests/node/report/golden anew; then read what changed",
+    )
+
+
 @pytest.fixture(autouse=True)
 def _no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
     """Keep the tester's own MAMMONODE_ variables out of the settings under test."""

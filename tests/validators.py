@@ -19,6 +19,7 @@ _MANY_FILES = 20
 
 DEBIAN_PACKAGES = {
     "dciodvfy": "dicom3tools",
+    "dcmdump": "dcmtk",
     "dsrdump": "dcmtk",
     "java": "default-jdk-headless",
     "javac": "default-jdk-headless",
