@@ -13,17 +13,24 @@ from pathlib import Path
 
 import pytest
 
-PIXELMED_JAR = Path("/usr/share/java/pixelmed.jar")
+FILES = {
+    "orthanc-dicomweb": Path("/usr/share/orthanc/plugins/libOrthancDicomWeb.so"),
+    "pixelmed": Path("/usr/share/java/pixelmed.jar"),
+}
+"""Peers that are no executables: a plugin of Orthanc, and a jar for Java."""
 _BATCH = Path(__file__).with_name("ValidateReports.java")
 _MANY_FILES = 20
 
 DEBIAN_PACKAGES = {
+    "chromium": "chromium",
     "dciodvfy": "dicom3tools",
     "dcmdump": "dcmtk",
     "dsrdump": "dcmtk",
     "java": "default-jdk-headless",
     "javac": "default-jdk-headless",
+    "npm": "npm",
     "orthanc": "orthanc",
+    "orthanc-dicomweb": "orthanc-dicomweb",
     "pixelmed": "pixelmed-apps",
     "storescp": "dcmtk",
     "storescu": "dcmtk",
@@ -37,20 +44,15 @@ def require_peer(name: str) -> Path:
     ----------
     name
         An executable, found on PATH but never in the folder of the running Python: pynetdicom
-        puts namesakes of DCMTK's tools there. Or ``pixelmed``, which is a jar for ``java``.
+        puts namesakes of DCMTK's tools there. Or one of `FILES`.
 
     Returns
     -------
     path
-        Of the executable, or of the jar.
+        Of the executable or file.
     """
-    if name == "pixelmed":
-        # Java runs a source file only where it has its compiler.
-        require_peer("javac")
-        path = PIXELMED_JAR if PIXELMED_JAR.is_file() else None
-    else:
-        path = _executable(name)
-    if path is not None:
+    path = FILES[name] if name in FILES else _executable(name)
+    if path is not None and path.is_file():
         return path
     package = DEBIAN_PACKAGES.get(name.lower())
     reason = f"{name} is not installed" + (f" (Debian package {package})" if package else "")
@@ -110,13 +112,15 @@ def pixelmed_errors(*paths: Path) -> list[str]:
     errors
         Each after the name of its file.
     """
-    jar = require_peer("pixelmed")
+    jar, java = require_peer("pixelmed"), require_peer("java")
+    # Java runs a source file only where it has its compiler.
+    require_peer("javac")
     # Recent Java caps the work of one XPath expression below what the validator's rules need.
     limits = [f"-Djdk.xml.xpath{kind}Limit=0" for kind in ("TotalOp", "ExprOp", "ExprGrp")]
     # In a short run the optimising compiler costs more than it gives.
     compiler = ["-XX:TieredStopAtLevel=1"] if len(paths) < _MANY_FILES else []
     done = subprocess.run(
-        [require_peer("java"), *compiler, "-XX:+UseSerialGC", *limits, "-cp", jar, _BATCH, *paths],
+        [java, *compiler, "-XX:+UseSerialGC", *limits, "-cp", jar, _BATCH, *paths],
         capture_output=True,
         check=False,
         timeout=240 + 10 * len(paths),
