@@ -284,8 +284,8 @@ SOP classes. The score is (111047, DCM, "Probability of cancer") in place of
     yield """\
 ### Character sets
 
-Text of the source is carried over in its own Specific Character Set (0008,0005), or in ISO_IR 192
-where that cannot hold what the node adds.
+Text of the source is carried over in its own Specific Character Set (0008,0005); in ISO_IR 192
+where that cannot hold what the node adds, and where it is ISO_IR 13.
 """
 
 

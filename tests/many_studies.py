@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 from pydicom.dataset import Dataset
@@ -331,12 +332,17 @@ def view_in_character_set(name: str) -> Dataset:
     """Make a view of a patient whose name needs a character set; each is another patient."""
     every = CHARACTER_SETS | UNKNOWN_TO_DCIODVFY
     declared, patient_name = every[name]
+    # No letter of ASCII beside the kana: as ISO_IR 13 pydicom could not write it.
+    text = patient_name.split("=")[-1].replace("^", "")
     seed = 1000 + list(every).index(name)
     return phantoms.mammogram(
         seed=seed,
         SpecificCharacterSet=declared,
         PatientName=patient_name,
         ReferringPhysicianName=patient_name,
+        PatientID=text,
+        StudyDescription=text,
+        InstitutionName=text,
     )
 
 
@@ -380,8 +386,5 @@ MANY_STUDIES: dict[str, Callable[[], StudyResult]] = {
         of_files,
         beyond_the_character_set,
     )
-} | {
-    f"A patient's name in {name}": (lambda name=name: in_character_set(name))
-    for name in CHARACTER_SETS
-}
+} | {f"A patient's name in {name}": partial(in_character_set, name) for name in CHARACTER_SETS}
 """By their sentences."""

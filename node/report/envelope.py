@@ -18,6 +18,9 @@ from node.report import provenance
 from node.report.source_image import copy_of
 from node.results import InstanceResult, ResultKind, StudyResult
 
+_KATAKANA = "ISO_IR 13"
+"""JIS X 0201: pydicom reads it, but writes kana beside Latin letters as question marks."""
+
 SERIES_DESCRIPTION_SUFFIX = "(AI, not for diagnostic use)"
 
 # What a result takes over from its source, so that an archive files it under the same patient
@@ -187,9 +190,9 @@ def _copy_identity(source: Dataset, ds: Dataset) -> None:
 
 
 def _choose_character_set(source: Dataset, ds: Dataset, own_text: str) -> None:
-    """Keep the source's Specific Character Set unless what we add is outside it."""
+    """Keep the source's Specific Character Set unless it cannot hold what we write."""
     declared = source.get("SpecificCharacterSet")
-    if own_text.isascii() or _can_encode(declared, own_text):
+    if declared != _KATAKANA and (own_text.isascii() or _can_encode(declared, own_text)):
         # Type 1C: an empty one says what none says, and may not be there (PS3.3 C.12.1).
         if declared:
             ds["SpecificCharacterSet"] = deepcopy(source["SpecificCharacterSet"])

@@ -5,7 +5,9 @@ from typing import Any
 
 import pytest
 from pydicom import dcmread
+from pydicom.dataelem import RawDataElement
 from pydicom.dataset import Dataset
+from pydicom.tag import Tag
 from pydicom.uid import ExplicitVRLittleEndian
 
 import phantoms
@@ -99,9 +101,33 @@ def test_a_name_in_another_character_set_comes_back_as_it_was(name: str) -> None
 
     ds = written(result)
 
-    assert ds.SpecificCharacterSet == source.SpecificCharacterSet
     assert str(ds.PatientName) == str(source.PatientName)
+    assert ds.PatientID == source.PatientID
+    assert ds.StudyDescription == source.StudyDescription
+    assert ds.ContributingEquipmentSequence[1].InstitutionName == source.InstitutionName
+
+
+@pytest.mark.parametrize("name", CHARACTER_SETS)
+def test_the_character_set_stays_as_it_was(name: str) -> None:
+    result = in_character_set(name)
+    source = result.instances[0].source
+
+    ds = written(result)
+
+    assert ds.SpecificCharacterSet == source.SpecificCharacterSet
     assert ds.PatientName.original_string == source.PatientName.original_string
+
+
+def test_katakana_beside_latin_letters_are_kept_in_utf_8() -> None:
+    source = phantoms.mammogram(SpecificCharacterSet="ISO_IR 13", PatientName="ﾔﾏﾀﾞ^ﾊﾅｺ")
+    tag, value = Tag("StudyDescription"), "ﾏﾝﾓ CC".encode("shift_jis")
+    source[tag] = RawDataElement(tag, "LO", len(value), value, 0, False, True)
+
+    ds = written(study_results.study(study_results.analysed(source, score=0.7)))
+
+    assert ds.SpecificCharacterSet == "ISO_IR 192"
+    assert ds.StudyDescription == "ﾏﾝﾓ CC"
+    assert str(ds.PatientName) == "ﾔﾏﾀﾞ^ﾊﾅｺ"
 
 
 def test_text_of_ours_outside_the_source_character_set_makes_it_utf_8() -> None:
