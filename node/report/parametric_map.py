@@ -154,7 +154,12 @@ def _add_functional_groups(
     """Say of the one frame what it is, where it is and what its values mean (PS3.3 C.7.6.16)."""
     shared = Dataset()
     shared.PixelMeasuresSequence = Sequence(
-        [_item(PixelSpacing=[DSfloat(value, auto_format=True) for value in spacing_mm])]
+        [
+            # Unrounded, 0.1 mm times 192 over 192 is written 0.10000000000000.
+            _item(
+                PixelSpacing=[DSfloat(round(value, 12), auto_format=True) for value in spacing_mm]
+            )
+        ]
     )
     shared.PlaneOrientationSequence = Sequence(
         [_item(ImageOrientationPatient=[1.0, 0.0, 0.0, 0.0, 1.0, 0.0])]

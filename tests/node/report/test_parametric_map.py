@@ -41,7 +41,7 @@ def test_every_analysed_view_has_its_heat_map_value_by_value() -> None:
         assert instance.heat_map is not None
         assert np.array_equal(values(ds), instance.heat_map.on_original())
         assert (ds.Rows, ds.Columns) == (instance.source.Rows, instance.source.Columns)
-        assert list(shared(ds, "PixelMeasuresSequence").PixelSpacing) == [0.1, 0.1]
+        assert list(map(str, shared(ds, "PixelMeasuresSequence").PixelSpacing)) == ["0.1", "0.1"]
         assert shared(ds, "FrameAnatomySequence").FrameLaterality == instance.laterality
 
 
