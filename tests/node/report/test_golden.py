@@ -29,6 +29,9 @@ CASES: dict[str, tuple[Callable[[], StudyResult], ResultKind]] = {
     # Two regions in a view, a view below the operating point, a view left out.
     **{str(kind): (study_results.partly_triaged, kind) for kind in ResultKind},
     "score_report-no-image": (study_results.all_triaged, ResultKind.SCORE_REPORT),
+    "score_report-failed": (study_results.failed, ResultKind.SCORE_REPORT),
+    "cad_report-failed": (study_results.failed, ResultKind.CAD_REPORT),
+    "measurement_report-3d": (study_results.for_ai_results, ResultKind.MEASUREMENT_REPORT),
     "score_report-prevalence": (study_results.with_prevalence, ResultKind.SCORE_REPORT),
     "measurement_report-prevalence": (study_results.with_prevalence, ResultKind.MEASUREMENT_REPORT),
     "cad_report-no-image": (study_results.all_triaged, ResultKind.CAD_REPORT),
