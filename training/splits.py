@@ -1,21 +1,23 @@
 """Which patient trains, validates or tests: deterministic, and never by image.
 
 The four views of a patient are nearly copies of each other, so a split by image would test on what
-was trained on. A patient's split hangs on a hash of its pseudonym alone: adding images to the data
-set, or reading them in another order, moves nobody.
+was trained on. The publisher's split is kept where there is one and it is wanted; of those whom the
+publisher trains on, some validate. Everywhere else a patient's split hangs on a hash of its
+pseudonym alone: adding images to the data set, reading them in another order, or joining the data
+set with others, moves nobody.
 """
 
 import hashlib
 from collections.abc import Iterable
 
 from training.datasets import LabelledImage, Split
-from training.errors import TrainingError
+from training.errors import DataSetError
 
 _VALIDATION_SHARE = 0.16
 _TEST_SHARE = 0.16
 
 
-class LeakError(TrainingError):
+class LeakError(DataSetError):
     """A patient is in two splits: every figure made from them would be wrong."""
 
 
@@ -34,20 +36,23 @@ def split_of(patient_id: str, *, salt: str = "mammonode-1") -> Split:
     split
         The same one every time, on every machine.
     """
-    digest = hashlib.sha256(f"{salt}:{patient_id}".encode()).digest()
-    place = int.from_bytes(digest[:8]) / 2**64
+    place = _place(patient_id, salt)
     if place < _TEST_SHARE:
         return Split.TEST
     return Split.VALIDATION if place < _TEST_SHARE + _VALIDATION_SHARE else Split.TRAIN
 
 
-def by_split(images: Iterable[LabelledImage]) -> dict[Split, tuple[LabelledImage, ...]]:
+def by_split(
+    images: Iterable[LabelledImage], *, keeps_published: bool = True
+) -> dict[Split, tuple[LabelledImage, ...]]:
     """Sort images into their patients' splits, and check the result for leaks.
 
     Parameters
     ----------
     images
         Of one or several data sets.
+    keeps_published
+        Whether a publisher's split is kept where there is one.
 
     Returns
     -------
@@ -59,9 +64,19 @@ def by_split(images: Iterable[LabelledImage]) -> dict[Split, tuple[LabelledImage
     LeakError
         If two splits share a patient or a file.
     """
+    images = tuple(images)
+    validated = {image.source for image in images if image.split is Split.VALIDATION}
     sorted_images: dict[Split, list[LabelledImage]] = {split: [] for split in Split}
     for image in images:
-        sorted_images[split_of(image.patient_id)].append(image)
+        key = image.split_key or image.patient_id
+        split = image.split if keeps_published else None
+        if split is None:
+            split = split_of(key)
+        elif split is Split.TRAIN and image.source not in validated:
+            # Publishers of two splits leave validation to whoever trains.
+            is_validation = _place(key, "mammonode-1") < _VALIDATION_SHARE
+            split = Split.VALIDATION if is_validation else Split.TRAIN
+        sorted_images[split].append(image)
     result = {split: tuple(members) for split, members in sorted_images.items()}
     check_no_leak(result)
     return result
@@ -78,24 +93,38 @@ def check_no_leak(images_by_split: dict[Split, tuple[LabelledImage, ...]]) -> No
     Raises
     ------
     LeakError
-        With how many are shared, and by which splits.
+        With which splits share how many, and one file of them.
     """
     splits = list(images_by_split)
     for index, one in enumerate(splits):
         for other in splits[index + 1 :]:
-            for what, shared in (
-                ("patients", _patients(images_by_split[one]) & _patients(images_by_split[other])),
-                ("files", _files(images_by_split[one]) & _files(images_by_split[other])),
-            ):
+            for what, key in (("patients", _patient), ("files", _file)):
+                theirs = {key(image) for image in images_by_split[other]}
+                shared = [image for image in images_by_split[one] if key(image) in theirs]
                 if shared:
-                    raise LeakError(f"{one} and {other} share {len(shared)} {what}")
+                    count = len({key(image) for image in shared})
+                    raise LeakError(
+                        where=shared[0].path,
+                        expected="every patient and every file in one split alone",
+                        found=f"that {one} and {other} share {count} {what}, this one's among them",
+                        to_do=(
+                            "Split by patient instead of keeping the publisher's split, or correct "
+                            "the patients in the table."
+                        ),
+                    )
 
 
-def _patients(images: Iterable[LabelledImage]) -> set[str]:
-    """Pseudonyms of the images."""
-    return {image.patient_id for image in images}
+def _place(key: str, salt: str) -> float:
+    """Place of a patient in [0, 1), by hash."""
+    digest = hashlib.sha256(f"{salt}:{key}".encode()).digest()
+    return int.from_bytes(digest[:8]) / 2**64
 
 
-def _files(images: Iterable[LabelledImage]) -> set[str]:
-    """Whole paths of the images."""
-    return {str(image.path) for image in images}
+def _patient(image: LabelledImage) -> str:
+    """Pseudonym of an image's patient."""
+    return image.patient_id
+
+
+def _file(image: LabelledImage) -> str:
+    """Whole path of an image."""
+    return str(image.path)

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -73,3 +74,55 @@ def test_a_shared_file_is_a_leak_even_under_another_pseudonym() -> None:
 
     with pytest.raises(LeakError, match="1 files"):
         check_no_leak({Split.TRAIN: (image(1),), Split.VALIDATION: (same_file,), Split.TEST: ()})
+
+
+def test_a_leak_names_a_file_and_a_remedy() -> None:
+    with pytest.raises(LeakError, match=r"1_0\.webp.*Split by patient"):
+        check_no_leak(
+            {Split.TRAIN: (image(1, 0),), Split.VALIDATION: (), Split.TEST: (image(1, 1),)}
+        )
+
+
+def published(patient: int, split: Split) -> LabelledImage:
+    return replace(image(patient, list(Split).index(split)), split=split)
+
+
+def test_the_publishers_test_split_is_kept_and_some_of_its_training_validates() -> None:
+    images = [published(patient, Split.TRAIN) for patient in range(500)]
+    images += [published(patient, Split.TEST) for patient in range(500, 600)]
+
+    splits = by_split(images)
+
+    assert {i.patient_id for i in splits[Split.TEST]} == {str(p) for p in range(500, 600)}
+    # Three standard deviations of a share of 0.16 among 500 are 0.05.
+    assert len(splits[Split.VALIDATION]) / 500 == pytest.approx(0.16, abs=0.05)
+    assert len(splits[Split.TRAIN]) + len(splits[Split.VALIDATION]) == 500
+
+
+def test_a_publishers_own_validation_split_is_kept() -> None:
+    images = [published(patient, Split.TRAIN) for patient in range(50)]
+    images += [published(patient, Split.VALIDATION) for patient in range(50, 60)]
+
+    splits = by_split(images)
+
+    assert len(splits[Split.TRAIN]) == 50
+    assert {i.patient_id for i in splits[Split.VALIDATION]} == {str(p) for p in range(50, 60)}
+
+
+def test_the_publishers_split_is_dropped_where_it_is_not_wanted() -> None:
+    images = [published(patient, Split.TRAIN) for patient in range(50)]
+
+    splits = by_split(images, keeps_published=False)
+
+    assert {i.patient_id: split for split, held in splits.items() for i in held} == {
+        str(patient): split_of(str(patient)) for patient in range(50)
+    }
+
+
+def test_a_patient_in_two_published_splits_is_a_leak() -> None:
+    # Of the hundred, some train; each of them tests too.
+    images = [published(patient, Split.TRAIN) for patient in range(100)]
+    images += [published(patient, Split.TEST) for patient in range(100)]
+
+    with pytest.raises(LeakError, match=r"train and test share \d+ patients"):
+        by_split(images)

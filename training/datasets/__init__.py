@@ -1,6 +1,7 @@
 """One file a data set: its layout and labels, read into one table of images.
 
-The table is all that the rest of training knows of a data set.
+The table is all that the rest of training knows of a data set. `training.datasets.registry` finds a
+reader by its name.
 """
 
 from collections.abc import Callable
@@ -12,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from model.views import Laterality
+from training.datasets.problems import Problem
 
 Float32Array = npt.NDArray[np.float32]
 
@@ -24,7 +26,7 @@ class Label(StrEnum):
     NORMAL = "normal"
     BENIGN = "benign"
     MALIGNANT = "malignant"
-    """Cancer, proven by biopsy in every data set here."""
+    """Cancer: proven by biopsy, but in INbreast, where BI-RADS 4 to 6 stands for it."""
 
 
 class Split(StrEnum):
@@ -47,6 +49,8 @@ class Box:
     left: float
     bottom: float
     right: float
+    label: Label | None = None
+    """What is known of this lesion; the image's label is that of its worst one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,15 +69,21 @@ class LabelledImage:
     """A Defined Term of View Position (0018,5101), such as CC."""
     split: Split | None = None
     """Where the data set's publisher put the patient."""
+    split_key: str | None = None
+    """What a split by hash is made on, where that is not `patient_id`; see `registry.join`."""
     boxes: tuple[Box, ...] = ()
     masks: tuple[Path, ...] = ()
     """Images of the same pixel grid in which a lesion is not 0."""
+    mask_labels: tuple[Label, ...] = ()
+    """What is known of the lesion in each of `masks`."""
+    findings: tuple[str, ...] = ()
+    """Kinds of the lesions, in the data set's own words, such as ``mass``."""
     density: str | None = None
-    """ACR breast composition, a to d."""
+    """ACR breast composition, a to d; in mini-MIAS its own F, G and D."""
     bi_rads: str | None = None
-    """Assessment category, 0 to 6."""
+    """Assessment category, 0 to 6; of several lesions the gravest."""
     subtlety: int | None = None
-    """1, subtle, to 5, obvious."""
+    """1, subtle, to 5, obvious; of several lesions the most obvious."""
     is_inverted: bool = False
     """Whether the stored grey values run the wrong way (air is white)."""
 
@@ -95,3 +105,9 @@ class DataSet:
     """An image as `model.preprocess.to_network_input` wants it: [0, 1], air 0."""
     known_gaps: tuple[str, ...]
     """How these images differ from what a hospital sends."""
+    problems: tuple[Problem, ...] = ()
+    """What lies in the folder, or should, and is not among `images`."""
+    notes: tuple[str, ...] = ()
+    """What the reader found and decided: swapped files, splits not kept, images left out."""
+    is_prepared: bool = False
+    """Whether the images are pieces of network input already: they are resized and no more."""
