@@ -4,7 +4,7 @@ import logging
 
 import typer
 
-from training.commands import results, runs
+from training.commands import data_sets, results, runs
 from training.commands.options import EXIT_CODES, PROGRAM, errors_as_exit_codes
 
 app = typer.Typer(
@@ -17,6 +17,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode="markdown",
 )
+app.command(epilog=data_sets.NAMES)(data_sets.inspect)
 app.command()(runs.fit)
 app.command()(results.evaluate)
 app.command()(results.export)

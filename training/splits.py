@@ -8,20 +8,21 @@ set with others, moves nobody.
 """
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from training.datasets import LabelledImage, Split
 from training.errors import DataSetError
 
 _VALIDATION_SHARE = 0.16
 _TEST_SHARE = 0.16
+_SALT = "mammonode-1"
 
 
 class LeakError(DataSetError):
     """A patient is in two splits: every figure made from them would be wrong."""
 
 
-def split_of(patient_id: str, *, salt: str = "mammonode-1") -> Split:
+def split_of(patient_id: str, *, salt: str = _SALT) -> Split:
     """Say which split a patient belongs to.
 
     Parameters
@@ -40,6 +41,35 @@ def split_of(patient_id: str, *, salt: str = "mammonode-1") -> Split:
     if place < _TEST_SHARE:
         return Split.TEST
     return Split.VALIDATION if place < _TEST_SHARE + _VALIDATION_SHARE else Split.TRAIN
+
+
+def assign(images: Sequence[LabelledImage], *, keeps_published: bool = True) -> tuple[Split, ...]:
+    """Say which split each image belongs to, and check nothing.
+
+    Parameters
+    ----------
+    images
+        Of one or several data sets.
+    keeps_published
+        Whether a publisher's split is kept where there is one. Where the publisher has no
+        validation split, some of those whom it trains on validate.
+
+    Returns
+    -------
+    splits
+        One an image.
+    """
+    validated = {image.source for image in images if image.split is Split.VALIDATION}
+
+    def split(image: LabelledImage) -> Split:
+        key = image.split_key or image.patient_id
+        if image.split is None or not keeps_published:
+            return split_of(key)
+        if image.split is Split.TRAIN and image.source not in validated:
+            return Split.VALIDATION if _place(key, _SALT) < _VALIDATION_SHARE else Split.TRAIN
+        return image.split
+
+    return tuple(split(image) for image in images)
 
 
 def by_split(
@@ -65,17 +95,8 @@ def by_split(
         If two splits share a patient or a file.
     """
     images = tuple(images)
-    validated = {image.source for image in images if image.split is Split.VALIDATION}
     sorted_images: dict[Split, list[LabelledImage]] = {split: [] for split in Split}
-    for image in images:
-        key = image.split_key or image.patient_id
-        split = image.split if keeps_published else None
-        if split is None:
-            split = split_of(key)
-        elif split is Split.TRAIN and image.source not in validated:
-            # Publishers of two splits leave validation to whoever trains.
-            is_validation = _place(key, "mammonode-1") < _VALIDATION_SHARE
-            split = Split.VALIDATION if is_validation else Split.TRAIN
+    for image, split in zip(images, assign(images, keeps_published=keeps_published), strict=True):
         sorted_images[split].append(image)
     result = {split: tuple(members) for split, members in sorted_images.items()}
     check_no_leak(result)

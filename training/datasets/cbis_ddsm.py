@@ -271,12 +271,19 @@ def _find_mask(
     masks = [path for path, size in sizes.items() if size == film_size]
     if len(masks) != 1:
         masks = [path for path in sizes if is_two_valued(read_image(path))]
+    # A few masks are of another scan of the film: those of its shape can be brought to its size.
+    masks = [path for path in masks if _has_shape_of(sizes[path], film_size)]
     if not masks:
         findings.missing_masks += 1
         return None
     mask = max(masks, key=lambda path: sizes[path])
     findings.swapped += _is_swapped(mask, list(sizes), abnormality, delivery)
     return mask
+
+
+def _has_shape_of(size: tuple[int, int], film_size: tuple[int, int]) -> bool:
+    """Whether two sizes have the same aspect ratio, to 2 %."""
+    return abs(size[0] * film_size[1] / (size[1] * film_size[0]) - 1.0) < 0.02
 
 
 def _is_swapped(

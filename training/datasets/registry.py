@@ -81,9 +81,10 @@ def read_data_set(name: str, folder: Path | None = None) -> DataSet:
     Parameters
     ----------
     name
-        A key of `READERS`.
+        A key of `READERS`, or several with ``+`` between them: they are joined.
     folder
-        Where it lies; its default folder where this is None.
+        Where it lies; its default folder where this is None. Of several, the folder that holds a
+        folder for each, called as its default folder is.
 
     Returns
     -------
@@ -97,15 +98,23 @@ def read_data_set(name: str, folder: Path | None = None) -> DataSet:
     DataSetError
         If the folder does not hold its layout.
     """
-    if name not in READERS:
+    names = [part.strip() for part in name.split("+")]
+    unknown = [part for part in names if part not in READERS]
+    if unknown:
         raise SettingsError(
             key="data_set",
-            found=repr(name),
-            accepted=f"one of {', '.join(READERS)}",
-            nearest=next(iter(get_close_matches(name, READERS, n=1)), None),
+            found=repr(unknown[0]),
+            accepted=f"one of {', '.join(READERS)}, or several with + between them",
+            nearest=next(iter(get_close_matches(unknown[0], READERS, n=1)), None),
         )
-    reader = READERS[name]
-    return reader.read(folder or reader.default_folder)
+    readers = [READERS[part] for part in names]
+    if folder is None:
+        folders = [reader.default_folder for reader in readers]
+    elif len(readers) == 1:
+        folders = [folder]
+    else:
+        folders = [folder / reader.default_folder.name for reader in readers]
+    return join([reader.read(one) for reader, one in zip(readers, folders, strict=True)])
 
 
 def require_complete(data_set: DataSet) -> None:
