@@ -7,9 +7,16 @@ import numpy.typing as npt
 import pytest
 from drawn_breasts import write_rsna_layout
 
+from model.preprocess import to_network_input
 from training.augment import NO_AUGMENTATION
 from training.datasets import DataSet, Float32Array, LabelledImage, rsna
-from training.input_pipeline import InferenceBatches, TrainingBatches, prepared_crops
+from training.errors import DataSetError
+from training.input_pipeline import (
+    InferenceBatches,
+    TrainingBatches,
+    prepared_crops,
+    prepared_geometries,
+)
 
 SIZE_PX = (64, 48)
 
@@ -80,6 +87,55 @@ def test_an_image_without_a_breast_is_left_black(data_set: DataSet, tmp_path: Pa
     crops = prepared_crops(data_set, data_set.images[:3], SIZE_PX, tmp_path / "cache")
 
     assert [bool(crop.any()) for crop in crops] == [True, False, True]
+
+
+def never(image: LabelledImage) -> Float32Array:
+    raise AssertionError(image)
+
+
+def test_geometries_are_those_of_the_crops_and_made_with_them(
+    data_set: DataSet, tmp_path: Path
+) -> None:
+    prepared_crops(data_set, data_set.images, SIZE_PX, tmp_path / "cache")
+
+    geometries = prepared_geometries(
+        replace(data_set, read_display=never), data_set.images, SIZE_PX, tmp_path / "cache"
+    )
+
+    assert list(geometries) == [
+        to_network_input(data_set.read_display(image), SIZE_PX).geometry
+        for image in data_set.images
+    ]
+
+
+def test_an_image_without_a_breast_has_no_geometry(data_set: DataSet, tmp_path: Path) -> None:
+    cv2.imwrite(str(data_set.images[1].path), np.zeros((128, 128), np.uint8))
+
+    geometries = prepared_geometries(data_set, data_set.images[:3], SIZE_PX, tmp_path / "cache")
+
+    assert [geometry is None for geometry in geometries] == [False, True, False]
+
+
+def test_prepared_images_are_resized_and_no_more(data_set: DataSet, tmp_path: Path) -> None:
+    halves = np.zeros((SIZE_PX[0] * 2, SIZE_PX[1] * 2), np.float32)
+    halves[:, SIZE_PX[1] :] = 1.0
+    prepared = replace(data_set, is_prepared=True, read_display=lambda _: halves)
+
+    crops = prepared_crops(prepared, prepared.images[:1], SIZE_PX, tmp_path / "cache")
+
+    assert (crops[0][:, : SIZE_PX[1] // 2] == 0).all()
+    assert (crops[0][:, SIZE_PX[1] // 2 :] == 255).all()
+
+
+def test_an_unreadable_image_ends_preparing_and_leaves_no_cache(
+    data_set: DataSet, tmp_path: Path
+) -> None:
+    data_set.images[4].path.write_bytes(b"no picture")
+
+    with pytest.raises(DataSetError, match=data_set.images[4].path.name):
+        prepared_crops(data_set, data_set.images, SIZE_PX, tmp_path / "cache")
+
+    assert list((tmp_path / "cache").iterdir()) == []
 
 
 def test_an_epoch_has_every_cancer_once_and_the_stated_ratio() -> None:
