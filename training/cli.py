@@ -4,7 +4,7 @@ import logging
 
 import typer
 
-from training.commands import data_sets, results, runs
+from training.commands import data_sets, images, results, runs
 from training.commands.options import EXIT_CODES, PROGRAM, errors_as_exit_codes
 
 app = typer.Typer(
@@ -18,6 +18,8 @@ app = typer.Typer(
     rich_markup_mode="markdown",
 )
 app.command(epilog=data_sets.NAMES)(data_sets.inspect)
+app.command()(images.convert)
+app.command(epilog=data_sets.NAMES)(images.patches)
 app.command()(runs.fit)
 app.command()(results.evaluate)
 app.command()(results.export)

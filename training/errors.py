@@ -42,6 +42,7 @@ class _FactsError(TrainingError):
     """Builds one message from where, what was expected, what was found and what to do."""
 
     def __init__(self, *, where: object, expected: str, found: str, to_do: str) -> None:
+        self.found = found
         super().__init__(f"{where}: expected {expected}; found {found}. {to_do}")
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, TypeVar
 
 import typer
 from rich.box import SIMPLE_HEAD
@@ -18,6 +18,7 @@ from training.inspection import inspect as look
 
 NAMES = "\n\n".join(f"`{name}`: {reader.layout}." for name, reader in READERS.items())
 _SHOWN = 5
+Item = TypeVar("Item")
 
 
 def inspect(
@@ -44,19 +45,7 @@ def inspect(
     Ends with 1 if anything has to be put right before training.
     """
     table = read_data_set(data_set, folder)
-    errors = Console(stderr=True)
-
-    def progress(work: Iterable[None], steps: int) -> Iterable[None]:
-        return track(
-            work,
-            description="Reading images",
-            total=steps,
-            console=errors,
-            disable=not errors.is_terminal,
-            transient=True,
-        )
-
-    inspection = look(table, keeps_published=not own_split, progress=progress)
+    inspection = look(table, keeps_published=not own_split, progress=shown_progress)
     if sheet is not None:
         from training.data_set_sheet import write_data_set_sheet  # Pillow's fonts
 
@@ -69,6 +58,19 @@ def inspect(
             typer.echo(f"Contact sheet: {sheet}")
     if inspection.errors:
         raise typer.Exit(ExitCode.FAILURE)
+
+
+def shown_progress(work: Iterable[Item], steps: int) -> Iterable[Item]:
+    """Show a bar on standard error while images are read, where that is a terminal."""
+    errors = Console(stderr=True)
+    return track(
+        work,
+        description="Reading images",
+        total=steps,
+        console=errors,
+        disable=not errors.is_terminal,
+        transient=True,
+    )
 
 
 def print_inspection(inspection: Inspection, console: Console) -> None:

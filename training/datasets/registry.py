@@ -15,6 +15,7 @@ from training.datasets import (
     class_folders,
     inbreast,
     mini_mias,
+    patches,
     rsna,
 )
 from training.datasets.errors import some
@@ -66,6 +67,11 @@ READERS: Mapping[str, Reader] = {
         read=breast_mri.read,
         default_folder=Path("data/Second_Dataset"),
         layout="Breast MRI: Benign/ and Malignant/, any depth, PNG, JPEG or DICOM",
+    ),
+    "patches": Reader(
+        read=patches.read,
+        default_folder=Path("data/patches"),
+        layout="Patches around lesions, as `python -m training patches` writes them",
     ),
     "class_folders": Reader(
         read=class_folders.read,

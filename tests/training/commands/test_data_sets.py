@@ -1,22 +1,12 @@
 import json
-import sys
 from pathlib import Path
 
 import pytest
+from commands_of_training import run
 from data_set_layouts import write_class_folders
 from drawn_breasts import write_rsna_layout
 
-from training.cli import main
 from training.commands.options import ExitCode
-
-
-def run(*arguments: str) -> int:
-    """Run a command as ``python -m training`` does; gives its exit code."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sys, "argv", ["training", *arguments])
-        with pytest.raises(SystemExit) as ended:
-            main()
-    return int(ended.value.code or 0)
 
 
 def test_a_sound_data_set_ends_with_0_and_its_counts(
