@@ -20,6 +20,7 @@ app = typer.Typer(
 app.command(epilog=data_sets.NAMES)(data_sets.inspect)
 app.command()(images.convert)
 app.command(epilog=data_sets.NAMES)(images.patches)
+app.command()(runs.preview)
 app.command()(runs.fit)
 app.command()(results.evaluate)
 app.command()(results.export)

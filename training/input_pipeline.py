@@ -214,12 +214,10 @@ class TrainingBatches(keras.utils.PyDataset):  # type: ignore[misc]  # keras has
             return images, targets
         return images, targets, targets @ self._weights
 
-    def on_epoch_end(self) -> None:
-        """Draw the next epoch's images."""
-        self.go_to_epoch(self._epoch + 1)
-
     def go_to_epoch(self, epoch: int) -> None:
-        """Draw the images of any epoch: a resumed run goes on where it was.
+        """Draw the images of any epoch; whoever trains says which.
+
+        Keras' own `on_epoch_end` is called more than once an epoch by some back ends.
 
         Parameters
         ----------

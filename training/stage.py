@@ -150,7 +150,6 @@ def _train(
     progress = EpochProgress(
         title, epochs=stage.epochs, images_in_epoch=len(batches) * settings.batch_size
     )
-    batches.go_to_epoch(len(checkpoint.epochs))
     _cut_history(folder / _HISTORY_FILE, len(checkpoint.epochs))
     try:
         model.fit(
@@ -159,7 +158,7 @@ def _train(
             initial_epoch=len(checkpoint.epochs),
             verbose=0,
             callbacks=[
-                _DropoutSeeds(settings.seed),
+                _EpochSeeds(settings.seed, batches),
                 measure,
                 *with_memory,
                 keras.callbacks.CSVLogger(str(folder / _HISTORY_FILE), append=True),
@@ -173,15 +172,17 @@ def _train(
         progress.on_train_end()
 
 
-class _DropoutSeeds(keras.callbacks.Callback):  # type: ignore[misc]  # keras has no types
-    """Makes what is dropped hang on seed and epoch alone, so that a resumed run drops the same."""
+class _EpochSeeds(keras.callbacks.Callback):  # type: ignore[misc]  # keras has no types
+    """Makes what is drawn and dropped hang on seed and epoch alone: a resumed run does the same."""
 
-    def __init__(self, seed: int) -> None:
+    def __init__(self, seed: int, batches: TrainingBatches) -> None:
         super().__init__()
         self._seed = seed
+        self._batches = batches
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None) -> None:
-        """Set the state of every dropout."""
+        """Draw the epoch's images, and set the state of every dropout."""
+        self._batches.go_to_epoch(epoch)
         rng = np.random.default_rng([self._seed, epoch])
         for layer in self.model.layers:
             # Also the trunk's stochastic depth, which Keras builds as dropout of whole images.
@@ -215,9 +216,11 @@ class _Measure(keras.callbacks.Callback):  # type: ignore[misc]  # keras has no 
             keras.ops.convert_to_numpy(self.model.optimizer.learning_rate)
         )
         if self._has_average:
-            weights = self.model.get_weights()
-            # Puts the moving average in the place of the weights.
+            weights = _copied_weights(self.model)
+            # Puts the moving average in the place of the weights; where a back end only points to
+            # it, running the network would take it from the optimizer.
             self.model.optimizer.finalize_variable_values(self.model.trainable_variables)
+            self.model.set_weights(_copied_weights(self.model))
             figures["val_auc_of_average"] = self.auc_of(self.model)
             name = f"epoch {epoch + 1}, {MOVING_AVERAGE}"
             save_weights(self.model, self._checkpoint.weights_file(name))
@@ -227,6 +230,11 @@ class _Measure(keras.callbacks.Callback):  # type: ignore[misc]  # keras has no 
     def _auc(self, scores: npt.NDArray[np.float64]) -> float:
         is_cancer = self._data.validation_classes == scores.shape[1] - 1
         return float(roc_auc_score(is_cancer, scores[:, -1]))
+
+
+def _copied_weights(model: keras.Model) -> list[npt.NDArray[np.float32]]:
+    """Give weights that share no memory with the network."""
+    return [np.array(weight, copy=True) for weight in model.get_weights()]
 
 
 class _Replay(keras.callbacks.Callback):  # type: ignore[misc]  # keras has no types

@@ -5,7 +5,6 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -113,7 +112,13 @@ class Run:
             "--out", str(out_folder),
         ]  # fmt: skip
 
-    def start(self, before: Callable[[], None] | None = None) -> subprocess.Popen[str]:
+    def start(self, *, largest_file_bytes: int = resource.RLIM_INFINITY) -> subprocess.Popen[str]:
+        def before() -> None:
+            # A background job of a shell passes on that Ctrl+C is ignored.
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+            hard = resource.getrlimit(resource.RLIMIT_FSIZE)[1]
+            resource.setrlimit(resource.RLIMIT_FSIZE, (largest_file_bytes, hard))
+
         return subprocess.Popen(
             self._command,
             cwd=Path(__file__).parents[2],
@@ -243,9 +248,7 @@ class TestInterruption:
         weights = max(
             file.stat().st_size for file in (run.out_folder / "stage-1").glob("epoch-*.h5")
         )
-        limit = weights + 500_000
-
-        process = run.start(lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit)))
+        process = run.start(largest_file_bytes=weights + 500_000)
         errors = process.communicate()[1]
 
         assert process.returncode == 1

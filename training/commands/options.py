@@ -185,9 +185,6 @@ def errors_as_exit_codes() -> Iterator[None]:
     except OSError as error:
         typer.echo(f"training: {error.filename or 'a file'}: {error.strerror or error}", err=True)
         raise SystemExit(ExitCode.FAILURE) from None
-    except KeyboardInterrupt:
-        typer.echo("training: interrupted; what was finished is kept", err=True)
-        raise SystemExit(ExitCode.INTERRUPTED) from None
 
 
 def _exit_code_for(error: TrainingError | ModelError) -> ExitCode:
