@@ -97,7 +97,7 @@ def fit(data_set: DataSet, settings: TrainingSettings) -> Choice:
 
 def _prepare(data_set: DataSet, stage: Stage, settings: TrainingSettings, number: int) -> StageData:
     """Make the crops of a stage's data set, and what is drawn from them."""
-    if stage.data_set is not None and stage.data_folder is not None:
+    if stage.data_set is not None:
         data_set = read_data_set(stage.data_set, stage.data_folder)
         check_labels(data_set, settings.classes, is_pretraining=True)
     images = by_split(data_set.images)
@@ -165,10 +165,11 @@ def _claim_folder(data_set: DataSet, settings: TrainingSettings) -> None:
 
 
 def _digest(data_set: DataSet, folder: Path) -> str:
-    """SHA-256 of the table: paths within the folder, patients and labels."""
+    """SHA-256 of the table: paths within the folder, patients, labels and splits."""
     digest = hashlib.sha256()
     for image in data_set.images:
         path = image.path
         inside = path.relative_to(folder) if path.is_relative_to(folder) else path
-        digest.update(f"{inside}\t{image.patient_id}\t{image.label}\n".encode())
+        line = f"{inside}\t{image.patient_id}\t{image.label}\t{image.split}\n"
+        digest.update(line.encode())
     return digest.hexdigest()

@@ -24,7 +24,7 @@ class Stage(BaseModel):
     data_set: str | None = None
     """Another data set to train this stage on, such as MRI or patches; none: the run's."""
     data_folder: Path | None = None
-    """Its folder."""
+    """Its folder; none: the one that it has by default."""
     epochs: int = Field(30, ge=1)
     """Epochs at most."""
     trains: Literal["network", "head"] = "network"
@@ -50,8 +50,8 @@ class Stage(BaseModel):
     def _is_of_one_piece(self) -> Self:
         if self.schedule == "plateau" and self.warm_up_epochs:
             raise ValueError('warm_up_epochs only with schedule = "cosine"')
-        if (self.data_set is None) != (self.data_folder is None):
-            raise ValueError("data_set and data_folder of a stage together, or neither")
+        if self.data_folder is not None and self.data_set is None:
+            raise ValueError("data_folder of a stage only with its data_set")
         return self
 
 
@@ -61,9 +61,13 @@ class TrainingSettings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     data_set: str = "cbis_ddsm"
-    """Short name of the data set: a module of ``training/datasets``."""
+    """Name of the data set, as ``python -m training inspect --help`` lists them; several with +."""
     data_folder: Path = Path("data/CBIS_DDSM")
     """Its folder."""
+    keeps_published_split: bool = True
+    """Whether patients stay in the publisher's split, where there is one; else a hash decides."""
+    allows_incomplete: bool = False
+    """Whether to train on what is there when labels lack an image, or images a label."""
     out_folder: Path = Path("training-runs/1")
     """Where the run's checkpoints, history, crops and figures go."""
     name: str = "mammonode-effnetv2b0"
@@ -128,6 +132,8 @@ class TrainingSettings(BaseModel):
 
     @model_validator(mode="after")
     def _is_of_one_piece(self) -> Self:
+        if self.stages[-1].data_set is not None:
+            raise ValueError("a last stage on the run's own data_set")
         height, width = self.input_size_px
         crop_height, crop_width = self.crop_size_px
         if min(height, width) < 32:

@@ -66,7 +66,8 @@ def test_one_setting_is_changed_from_the_command_line() -> None:
         ("crop_size_px = [256, 400]", ["same aspect ratio"]),
         ("crop_size_px = [128, 128]", ["not smaller than input_size_px"]),
         ("[[stages]]\nwarm_up_epochs = 1", ["stages[0]", 'schedule = "cosine"']),
-        ('[[stages]]\ndata_set = "rsna"', ["stages[0]", "data_folder"]),
+        ('[[stages]]\ndata_folder = "a"', ["stages[0]", "only with its data_set"]),
+        ('[[stages]]\ndata_set = "breast_mri"', ["last stage on the run's own data_set"]),
         ("batch_size = ", ["--config", "run.toml", "TOML"]),
     ],
 )

@@ -4,6 +4,7 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from enum import IntEnum
 from pathlib import Path
 from typing import Annotated
@@ -12,7 +13,7 @@ import typer
 
 from model.errors import ModelError, WeightsError
 from training.datasets import DataSet
-from training.datasets.registry import read_data_set
+from training.datasets.registry import READERS, read_data_set, require_complete
 from training.errors import DataSetError, SettingsError, TrainingError
 from training.settings import TrainingSettings, read_settings
 
@@ -109,6 +110,8 @@ def settings_of(
     file = config
     if config is None and DEFAULT_CONFIG.exists():
         file = DEFAULT_CONFIG
+    if data is None and data_set is not None and data_set in READERS:
+        data = READERS[data_set].default_folder
     return read_settings(
         file,
         changes=changes or (),
@@ -130,7 +133,7 @@ def data_set_of(settings: TrainingSettings) -> DataSet:
     Raises
     ------
     DataSetError
-        If its folder does not hold it.
+        If its folder does not hold it, or not all of it.
     """
     if not settings.data_folder.is_dir():
         raise DataSetError(
@@ -140,7 +143,13 @@ def data_set_of(settings: TrainingSettings) -> DataSet:
             to_do="Name it with --data, and the data set with --data-set; docs/training.md says "
             "where each comes from.",
         )
-    return read_data_set(settings.data_set, settings.data_folder)
+    data_set = read_data_set(settings.data_set, settings.data_folder)
+    if not settings.allows_incomplete:
+        require_complete(data_set)
+    if settings.keeps_published_split:
+        return data_set
+    # Whoever splits the table from here on finds no publisher's split in it.
+    return replace(data_set, images=tuple(replace(image, split=None) for image in data_set.images))
 
 
 def load_keras() -> None:
