@@ -54,8 +54,12 @@ def write_data_set_sheet(data_set: DataSet, file: Path, *, keeps_published: bool
         file,
         rows,
         title=data_set.name,
-        subtitle="Above as stored, lesions outlined; below as the network sees it. "
-        f"Licence: {data_set.licence}",
+        subtitle=(
+            "As the network sees them. "
+            if data_set.is_prepared
+            else "Above as stored, lesions outlined; below as the network sees it. "
+        )
+        + f"Licence: {data_set.licence}",
     )
 
 
@@ -87,24 +91,32 @@ def _tile(data_set: DataSet, image: LabelledImage, split: Split) -> Tile | None:
     except DataSetError:
         return None
     small = np.asarray(cv2.resize(display, shape[::-1], interpolation=cv2.INTER_AREA), np.float32)
-    facts = [view_of(image), f"density {image.density}" if image.density else ""]
+    facts = [f"density {image.density}" if image.density else ""]
     facts += [f"BI-RADS {image.bi_rads}" if image.bi_rads else "", *image.findings]
-    said = [fact for fact in facts if fact and fact != NOT_STATED]
     return Tile(
-        pictures=(_grey(small), _network_view(data_set, display)),
-        captions=(image.path.name, " · ".join([split.value, *said])),
+        pictures=(
+            (_grey(small),) if data_set.is_prepared else (_grey(small), _network_view(display))
+        ),
+        captions=(
+            image.path.name,
+            _joined([split.value, view_of(image)]),
+            _joined(facts),
+        ),
         lesions=lesions,
     )
+
+
+def _joined(facts: Sequence[str]) -> str:
+    """Join what is known."""
+    return " · ".join(fact for fact in facts if fact not in ("", NOT_STATED))
 
 
 def _grey(display: Float32Array) -> Uint8Array:
     return np.rint(np.clip(display, 0.0, 1.0) * 255).astype(np.uint8)
 
 
-def _network_view(data_set: DataSet, display: Float32Array) -> Uint8Array:
+def _network_view(display: Float32Array) -> Uint8Array:
     """Draw what the network would see; black where no breast is found."""
-    if data_set.is_prepared:
-        return _grey(display)
     try:
         return np.rint(to_network_input(display, _INPUT_PX).pixels[..., 0]).astype(np.uint8)
     except PixelDataError:

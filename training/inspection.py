@@ -14,7 +14,7 @@ from model.errors import PixelDataError
 from model.preprocess import to_network_input
 from training.datasets import DataSet, Label, LabelledImage, Split
 from training.datasets.image_files import read_mask
-from training.datasets.problems import Problem
+from training.datasets.problems import Problem, ProblemKind
 from training.errors import DataSetError
 from training.lesions import has_known_place
 from training.splits import assign
@@ -22,6 +22,11 @@ from training.splits import assign
 NOT_STATED = "not stated"
 _THREADS = 2
 _INPUT_PX = (224, 168)
+_PLURALS = {
+    ProblemKind.LABEL_WITHOUT_IMAGE: "labels have no image",
+    ProblemKind.IMAGE_WITHOUT_LABEL: "images have no label",
+    ProblemKind.UNREADABLE: "files have no readable header",
+}
 
 
 class Count(BaseModel):
@@ -70,10 +75,10 @@ class Inspection(BaseModel):
             (len(self.patients_in_two_splits), "patients are in two splits"),
             (len(self.leaks), "images are in two splits under different names"),
             (len(self.broken), "images or masks cannot be read"),
-            *((len(what), f"times {kind}") for kind, what in self.problems.items()),
+            *((len(what), _PLURALS[ProblemKind(kind)]) for kind, what in self.problems.items()),
         ]
         return (
-            *(f"{count} {sentence}" for count, sentence in sentences if count),
+            *(f"{count:,} {sentence}" for count, sentence in sentences if count),
             *self.missing_classes,
         )
 

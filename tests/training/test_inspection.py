@@ -121,7 +121,7 @@ def test_labels_without_images_are_errors(tmp_path: Path) -> None:
     inspection = inspect(mini_mias.read(folder))
 
     assert inspection.problems == {"label without an image": ("mdb001",)}
-    assert "1 times label without an image" in inspection.errors
+    assert "1 labels have no image" in inspection.errors
 
 
 def test_one_class_alone_is_an_error(squares: DataSet) -> None:
