@@ -4,17 +4,8 @@ from pathlib import Path
 
 import keras
 
-from model.manifest import (
-    MANIFEST_FILE,
-    NOT_FOR_DIAGNOSTIC_USE,
-    Calibration,
-    Manifest,
-    OperatingPoint,
-    RegionRule,
-    RollUp,
-    RollUpRule,
-    sha256_of,
-)
+from manifests import made_up_manifest
+from model.manifest import MANIFEST_FILE, Calibration, OperatingPoint, RegionRule, sha256_of
 from model.network import CLASSES, GRAD_CAM_LAYER, NETWORK_ID, build
 from model.preprocess import PREPROCESS_VERSION
 
@@ -37,7 +28,7 @@ def write_untrained_weights(
     folder.mkdir(parents=True, exist_ok=True)
     keras.utils.set_random_seed(seed)
     build(input_size_px).save_weights(folder / WEIGHTS_FILE)
-    manifest = Manifest(
+    manifest = made_up_manifest(
         name="untrained",
         version="0",
         weights_file=WEIGHTS_FILE,
@@ -51,19 +42,14 @@ def write_untrained_weights(
         operating_point=OperatingPoint(
             threshold=threshold, chosen_for="a test", sensitivity=0.5, specificity=0.5
         ),
-        roll_up=RollUp(views_to_breast=RollUpRule.MEAN, breasts_to_study=RollUpRule.MAX),
         region_rule=RegionRule(
             score_at_least=region_score_at_least,
             heat_map_at_least=0.6,
             area_at_least=0.0,
             regions_at_most=2,
         ),
-        figures=None,
         start_weights="random, seeded",
-        training_data=(),
-        licence="MIT",
         known_gaps=("untrained",),
-        intended_use=NOT_FOR_DIAGNOSTIC_USE,
     )
     (folder / MANIFEST_FILE).write_text(manifest.to_json(), encoding="utf-8")
     return folder

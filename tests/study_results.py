@@ -12,16 +12,9 @@ from pydicom.dataset import Dataset
 from pydicom.uid import ComprehensiveSRStorage, MammographyCADSRStorage
 
 import phantoms
+from manifests import made_up_manifest
 from model.explain import HeatMap, find_regions
-from model.manifest import (
-    Calibration,
-    FindingType,
-    Manifest,
-    OperatingPoint,
-    RegionRule,
-    RollUp,
-    RollUpRule,
-)
+from model.manifest import FindingType, Manifest
 from model.preprocess import to_network_input
 from model.views import Laterality
 from node.errors import TriageReason
@@ -37,40 +30,13 @@ from node.results import (
 from node.settings import ResultsSettings
 
 CLOSED_AT = datetime(2024, 5, 17, 10, 31, 7, 250000, tzinfo=UTC)
-THRESHOLD = 0.4
+THRESHOLD = made_up_manifest().operating_point.threshold
 INPUT_SIZE_PX = (96, 72)
 
 
 def manifest(*, name: str = "phantom-net") -> Manifest:
     """Make a manifest; there are no weights to it."""
-    return Manifest(
-        name=name,
-        version="1.2.0",
-        weights_file="none.weights.h5",
-        sha256="0123456789abcdef" * 4,
-        network="efficientnetv2b0",
-        input_size_px=INPUT_SIZE_PX,
-        preprocess_version="1",
-        classes=("no_cancer", "cancer"),
-        grad_cam_layer="top_activation",
-        calibration=Calibration(slope=1.0, offset=0.0, prevalence=0.25),
-        operating_point=OperatingPoint(
-            threshold=THRESHOLD,
-            chosen_for="90 % specificity by breast",
-            sensitivity=0.52,
-            specificity=0.9,
-        ),
-        roll_up=RollUp(views_to_breast=RollUpRule.MEAN, breasts_to_study=RollUpRule.MAX),
-        region_rule=RegionRule(
-            score_at_least=THRESHOLD, heat_map_at_least=0.5, area_at_least=0.0, regions_at_most=3
-        ),
-        figures=None,
-        start_weights="none",
-        training_data=(),
-        licence="MIT",
-        known_gaps=(),
-        intended_use="Research software, not for diagnostic use.",
-    )
+    return made_up_manifest(name=name, input_size_px=INPUT_SIZE_PX)
 
 
 def analysed(ds: Dataset, *, score: float, weights: Manifest | None = None) -> InstanceResult:

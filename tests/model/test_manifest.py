@@ -3,15 +3,11 @@ from pathlib import Path
 
 import pytest
 
+from manifests import made_up_manifest
 from model.errors import WeightsError
 from model.manifest import (
     MANIFEST_FILE,
-    NOT_FOR_DIAGNOSTIC_USE,
     Calibration,
-    Manifest,
-    OperatingPoint,
-    RegionRule,
-    RollUp,
     RollUpRule,
     read_manifest,
     sha256_of,
@@ -23,30 +19,11 @@ def folder(tmp_path: Path) -> Path:
     """A folder with a manifest and a weights file that fits it."""
     weights = tmp_path / "net.weights.h5"
     weights.write_bytes(b"as good as weights to whoever only counts their digest")
-    manifest = Manifest(
-        name="net",
-        version="1",
+    manifest = made_up_manifest(
         weights_file=weights.name,
         sha256=sha256_of(weights),
-        network="some network",
         input_size_px=(64, 48),
-        preprocess_version="1",
-        classes=("no_cancer", "cancer"),
-        grad_cam_layer="top",
         calibration=Calibration(slope=2.0, offset=-0.5, prevalence=0.3),
-        operating_point=OperatingPoint(
-            threshold=0.4, chosen_for="a test", sensitivity=0.5, specificity=0.9
-        ),
-        roll_up=RollUp(views_to_breast=RollUpRule.MEAN, breasts_to_study=RollUpRule.MAX),
-        region_rule=RegionRule(
-            score_at_least=0.4, heat_map_at_least=0.5, area_at_least=0.0, regions_at_most=2
-        ),
-        figures=None,
-        start_weights="none",
-        training_data=(),
-        licence="MIT",
-        known_gaps=(),
-        intended_use=NOT_FOR_DIAGNOSTIC_USE,
     )
     (tmp_path / MANIFEST_FILE).write_text(manifest.to_json(), encoding="utf-8")
     return tmp_path
