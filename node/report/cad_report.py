@@ -88,7 +88,6 @@ def write_cad_report(result: StudyResult) -> list[ResultObject]:
         series_description=SERIES_DESCRIPTION,
         images=images,
         replaces=(ResultKind.CAD_REPORT,),
-        own_text=result.failure,
     )
     root = ContainerContentItem(codes.MAMMOGRAPHY_CAD_REPORT, template_id="4000")
     language = CodeContentItem(codes.LANGUAGE, codes.ENGLISH_UNITED_STATES, _CONCEPT_MOD)

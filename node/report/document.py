@@ -10,6 +10,7 @@ DICOM PS3.3 C.17.1 SR Document Series, C.17.2 SR Document General, C.17.3 SR Doc
 
 from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence
+from pydicom.valuerep import CUSTOMIZABLE_CHARSET_VR
 
 from node.report import envelope, provenance
 from node.report.source_image import is_image, reference_to
@@ -25,7 +26,6 @@ def begin_document(
     series_description: str,
     images: tuple[InstanceResult, ...],
     replaces: tuple[ResultKind, ...],
-    own_text: str = "",
 ) -> Dataset:
     """Make a Structured Report without its content.
 
@@ -33,7 +33,7 @@ def begin_document(
     ----------
     result
         The analysis.
-    kind, sop_class_uid, series_number, series_description, own_text
+    kind, sop_class_uid, series_number, series_description
         What the document is and how it is listed.
     images
         What the content refers to; instances that are no images are passed over.
@@ -55,7 +55,6 @@ def begin_document(
         instance_number=1,
         index=0,
         inputs=result.instances,
-        own_text=own_text,
     )
     # Type 2 and empty: nobody told us of a performed procedure step (PS3.3 C.17.1, C.17.2).
     ds.ReferencedPerformedProcedureStepSequence = Sequence()
@@ -85,9 +84,11 @@ def add_content(ds: Dataset, root: Dataset) -> None:
     root
         The root CONTAINER. Continuity of Content (0040,A050) becomes SEPARATE throughout: as
         CONTINUOUS, a reader shows values without names. Whole numbers lose the decimal that
-        highdicom gives them: an image has 256 rows, not 256.0.
+        highdicom gives them: an image has 256 rows, not 256.0. What the tree says may come from
+        another image than the document's identity, in letters of another character set.
     """
     _set_straight(root)
+    envelope.widen_character_set(ds, _text_of(root))
     for element in root:
         ds[element.tag] = element
 
@@ -185,3 +186,10 @@ def _set_straight(item: Dataset) -> None:
             measured.NumericValue = str(int(measured.NumericValue))
     for child in item.get("ContentSequence", ()):
         _set_straight(child)
+
+
+def _text_of(root: Dataset) -> str:
+    """All text in a content tree, whose encoding depends on Specific Character Set."""
+    return "".join(
+        str(element.value) for element in root.iterall() if element.VR in CUSTOMIZABLE_CHARSET_VR
+    )

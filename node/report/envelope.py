@@ -64,7 +64,6 @@ def begin(
     inputs: tuple[InstanceResult, ...],
     is_series_shared: bool = False,
     part: str = "",
-    own_text: str = "",
 ) -> Dataset:
     """Make the part that all result objects have in common.
 
@@ -85,8 +84,6 @@ def begin(
         Whether objects of other revisions may join the series.
     part
         Where the objects of a kind share several series: which one.
-    own_text
-        Text of the object that neither its source nor the manifest holds: what an error said.
 
     Returns
     -------
@@ -124,7 +121,8 @@ def begin(
     ds.DeviceSerialNumber = provenance.serial_number(result)
     ds.SoftwareVersions = provenance.software_versions(result)
     ds.ContributingEquipmentSequence = Sequence(provenance.contributing_equipment(result, first))
-    _choose_character_set(first, ds, result.manifest.model_dump_json() + own_text)
+    _choose_character_set(first, ds)
+    widen_character_set(ds, result.manifest.model_dump_json())
 
     ds.file_meta = FileMetaDataset()
     ds.file_meta.FileMetaInformationVersion = b"\x00\x01"
@@ -189,15 +187,28 @@ def _copy_identity(source: Dataset, ds: Dataset) -> None:
             setattr(ds, keyword, None)
 
 
-def _choose_character_set(source: Dataset, ds: Dataset, own_text: str) -> None:
-    """Keep the source's Specific Character Set unless it cannot hold what we write."""
+def widen_character_set(ds: Dataset, text: str) -> None:
+    """Bring a data set into UTF-8 if its Specific Character Set does not hold a text.
+
+    Parameters
+    ----------
+    ds
+        From `begin`.
+    text
+        What was added to it, or will be, that the source of its identity does not hold.
+    """
+    if not text.isascii() and not _can_encode(ds.get("SpecificCharacterSet"), text):
+        ds.SpecificCharacterSet = "ISO_IR 192"
+
+
+def _choose_character_set(source: Dataset, ds: Dataset) -> None:
+    """Keep the source's Specific Character Set unless pydicom cannot write what it has read."""
     declared = source.get("SpecificCharacterSet")
-    if declared != _KATAKANA and (own_text.isascii() or _can_encode(declared, own_text)):
-        # Type 1C: an empty one says what none says, and may not be there (PS3.3 C.12.1).
-        if declared:
-            ds["SpecificCharacterSet"] = deepcopy(source["SpecificCharacterSet"])
-        return
-    ds.SpecificCharacterSet = "ISO_IR 192"
+    if declared == _KATAKANA:
+        ds.SpecificCharacterSet = "ISO_IR 192"
+    # Type 1C: an empty one says what none says, and may not be there (PS3.3 C.12.1).
+    elif declared:
+        ds["SpecificCharacterSet"] = deepcopy(source["SpecificCharacterSet"])
 
 
 def _can_encode(declared: object, text: str) -> bool:

@@ -62,7 +62,6 @@ def write_score_report(result: StudyResult) -> list[ResultObject]:
         groups=_groups(result),
         evaluations=_evaluations(result),
         replaces=_replaced_kinds(result),
-        own_text=result.failure + "".join(instance.triage_detail for instance in result.triaged),
     )
     return [ResultObject(kind=ResultKind.SCORE_REPORT, index=0, dataset=dataset)]
 

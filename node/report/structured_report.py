@@ -63,7 +63,6 @@ def structured_report(
     groups: Sequence[ContentSequence],
     evaluations: Sequence[ContentItem],
     replaces: tuple[ResultKind, ...],
-    own_text: str = "",
 ) -> Dataset:
     """Make a Structured Report with the rows of TID 1500.
 
@@ -71,7 +70,7 @@ def structured_report(
     ----------
     result
         The analysis.
-    kind, title, series_number, series_description, own_text
+    kind, title, series_number, series_description
         What the document is and how it is listed.
     images
         Every image that the content may refer to, in the order of the image library. What is no
@@ -97,7 +96,6 @@ def structured_report(
         series_description=series_description,
         images=pictures,
         replaces=replaces,
-        own_text=own_text,
     )
     ds.CodingSchemeIdentificationSequence = ItemSequence([provenance.private_scheme()])
     root = ContainerContentItem(title, template_id="1500")

@@ -162,7 +162,9 @@ def test_values_in_sequences_of_the_source_become_utf_8_too() -> None:
 
 
 def test_text_of_ours_within_the_source_character_set_leaves_it() -> None:
-    ds = written(study_results.latin_1(), own_text="größer als erwartet")
+    weights = study_results.manifest(name="größer")
+
+    ds = written(replace(study_results.latin_1(), manifest=weights))
 
     assert ds.SpecificCharacterSet == "ISO_IR 100"
 
