@@ -97,10 +97,12 @@ def _descriptors(image: InstanceResult) -> list[ContentItem]:
         (codes.PIXEL_DATA_COLUMNS, source.Columns),
     ):
         items.append(NumContentItem(name, int(value), codes.PIXELS, relationship_type=_ACQUISITION))
-    view = codes.VIEWS.get(image.view_position or "")
-    if view is not None:
-        items.append(CodeContentItem(codes.IMAGE_VIEW, view, _ACQUISITION))
-    return [*items, *_orientation(source), *_spacing(source, codes.MILLIMETER, 1.0)]
+    return [
+        *items,
+        *_view(image),
+        *_orientation(source),
+        *_spacing(source, codes.MILLIMETER, 1.0),
+    ]
 
 
 def _cad_descriptors(image: InstanceResult) -> list[ContentItem]:
@@ -110,20 +112,26 @@ def _cad_descriptors(image: InstanceResult) -> list[ContentItem]:
     if image.laterality is not None:
         breast = codes.BREAST_OF[image.laterality]
         items.append(CodeContentItem(codes.IMAGE_LATERALITY, breast, _ACQUISITION))
-    view = codes.VIEWS.get(image.view_position or "")
-    if view is not None:
-        item = CodeContentItem(codes.IMAGE_VIEW, view, _ACQUISITION)
-        modifiers = _view_modifiers(source)
-        if modifiers:
-            item.ContentSequence = ContentSequence(modifiers)
-        items.append(item)
     return [
         *items,
+        *_view(image),
         *_orientation(source),
         *_date_and_time(source, "Study", codes.STUDY_DATE, codes.STUDY_TIME),
         *_date_and_time(source, "Content", codes.CONTENT_DATE, codes.CONTENT_TIME),
         *_spacing(source, codes.MICROMETER, 1000.0),
     ]
+
+
+def _view(image: InstanceResult) -> list[ContentItem]:
+    """Name the view, if it is known, with how it departs from the standard one."""
+    view = codes.VIEWS.get(image.view_position or "")
+    if view is None:
+        return []
+    item = CodeContentItem(codes.IMAGE_VIEW, view, _ACQUISITION)
+    modifiers = _view_modifiers(image.source)
+    if modifiers:
+        item.ContentSequence = ContentSequence(modifiers)
+    return [item]
 
 
 def _view_modifiers(source: Dataset) -> list[ContentItem]:

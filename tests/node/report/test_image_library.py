@@ -103,18 +103,21 @@ def test_a_cad_report_takes_the_breast_as_side_and_micrometers_as_spacing() -> N
     assert horizontal.MeasurementUnitsCodeSequence[0].CodeValue == "um"
 
 
-def test_a_cad_report_says_how_a_view_departs_from_the_standard_one() -> None:
+def test_both_libraries_say_how_a_view_departs_from_the_standard_one() -> None:
     ds = phantoms.mammogram()
     ds.ViewCodeSequence[0].ViewModifierCodeSequence = [
         phantoms.code("399161006", "SCT", "Cleavage"),
         Dataset(),
     ]
 
-    (said,) = cad_described(study_results.analysed(ds, score=0.5))
+    image = study_results.analysed(ds, score=0.5)
+    (in_cad_report,) = cad_described(image)
+    (in_measurement_report,) = described(image)
 
-    (modifier,) = said[1].ContentSequence
-    assert modifier.ConceptNameCodeSequence[0].CodeValue == codes.IMAGE_VIEW_MODIFIER.value
-    assert modifier.ConceptCodeSequence[0].CodeMeaning == "Cleavage"
+    for view in (in_cad_report[1], in_measurement_report[codes.IMAGE_VIEW.value]):
+        (modifier,) = view.ContentSequence
+        assert modifier.ConceptNameCodeSequence[0].CodeValue == codes.IMAGE_VIEW_MODIFIER.value
+        assert modifier.ConceptCodeSequence[0].CodeMeaning == "Cleavage"
 
 
 def test_a_film_that_says_nothing_is_still_in_the_library_of_a_cad_report() -> None:
