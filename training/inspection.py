@@ -2,7 +2,7 @@
 
 import hashlib
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +17,7 @@ from training.datasets.image_files import read_mask
 from training.datasets.problems import Problem, ProblemKind
 from training.errors import DataSetError
 from training.lesions import has_known_place
+from training.progress import counted
 from training.splits import assign
 
 NOT_STATED = "not stated"
@@ -92,12 +93,7 @@ class _Looked:
     is_without_breast: bool = False
 
 
-def inspect(
-    data_set: DataSet,
-    *,
-    keeps_published: bool = True,
-    progress: Callable[[Iterable[None], int], Iterable[None]] = lambda work, _: work,
-) -> Inspection:
+def inspect(data_set: DataSet, *, keeps_published: bool = True) -> Inspection:
     """Read every image of a data set, and count.
 
     Parameters
@@ -106,8 +102,6 @@ def inspect(
         From a reader.
     keeps_published
         Whether splits are those of the publisher where there are some.
-    progress
-        Shows how far an iteration of so many steps is.
 
     Returns
     -------
@@ -123,7 +117,7 @@ def inspect(
         looked[index] = _look(data_set, images[index])
 
     with ThreadPoolExecutor(_THREADS) as pool:
-        for _ in progress(pool.map(look, range(len(images))), len(images)):
+        for _ in counted(pool.map(look, range(len(images))), "Reading images", len(images)):
             pass
     leaks, duplicates = _equal_pixels(images, splits, looked)
     return Inspection(

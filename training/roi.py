@@ -6,7 +6,7 @@ the network's input: chest wall left, grey values scaled alike.
 
 import csv
 import hashlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,6 +18,7 @@ from model.errors import PixelDataError
 from model.preprocess import Geometry, NetworkInput, to_network_input
 from training.datasets import Box, DataSet, Label, LabelledImage, patches
 from training.lesions import has_known_place, lesion_boxes, lesions_in_input
+from training.progress import counted
 from training.whole_file import whole_file
 
 Uint8Array = npt.NDArray[np.uint8]
@@ -56,15 +57,7 @@ class Patch:
     """``lesion`` or ``background``."""
 
 
-def cut_patches(
-    data_set: DataSet,
-    out: Path,
-    rule: PatchRule | None = None,
-    *,
-    progress: Callable[[Iterable[LabelledImage], int], Iterable[LabelledImage]] = (
-        lambda images, _: images
-    ),
-) -> DataSet:
+def cut_patches(data_set: DataSet, out: Path, rule: PatchRule | None = None) -> DataSet:
     """Cut the patches of a data set, and write them as one of their own.
 
     Parameters
@@ -75,8 +68,6 @@ def cut_patches(
         Folder for the patches, in the layout of `training.datasets.patches`.
     rule
         How; the defaults where it is None.
-    progress
-        Shows how far an iteration of so many steps is.
 
     Returns
     -------
@@ -93,7 +84,7 @@ def cut_patches(
     rule = rule or PatchRule()
     images = [image for image in data_set.images if has_known_place(image)]
     rows: list[list[str]] = []
-    for image in progress(images, len(images)):
+    for image in counted(images, "Cutting patches", len(images)):
         for patch in patches_of(data_set, image, rule):
             name = f"{len(rows):06d}.png"
             with whole_file(out / name) as unfinished:

@@ -20,10 +20,10 @@ from training.candidates import (
     write_choice,
 )
 from training.checkpoint import MOVING_AVERAGE, Checkpoint
+from training.epoch_progress import EpochProgress
 from training.input_pipeline import TrainingBatches
 from training.objective import compile_for
 from training.predict import softmax
-from training.progress import EpochProgress
 from training.settings import Stage, TrainingSettings
 from training.start import adapt_normalisation, freeze, set_normalisation_momentum, start_from
 from training.whole_file import disk_error

@@ -1,13 +1,12 @@
 """``inspect``: what a data set holds, and what is wrong with it."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, TypeVar
+from typing import Annotated
 
 import typer
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
-from rich.progress import track
 from rich.table import Table
 
 from training.commands.options import ExitCode
@@ -18,7 +17,6 @@ from training.inspection import inspect as look
 
 NAMES = "\n\n".join(f"`{name}`: {reader.layout}." for name, reader in READERS.items())
 _SHOWN = 5
-Item = TypeVar("Item")
 
 
 def inspect(
@@ -45,7 +43,7 @@ def inspect(
     Ends with 1 if anything has to be put right before training.
     """
     table = read_data_set(data_set, folder)
-    inspection = look(table, keeps_published=not own_split, progress=shown_progress)
+    inspection = look(table, keeps_published=not own_split)
     if sheet is not None:
         from training.data_set_sheet import write_data_set_sheet  # Pillow's fonts
 
@@ -58,19 +56,6 @@ def inspect(
             typer.echo(f"Contact sheet: {sheet}")
     if inspection.errors:
         raise typer.Exit(ExitCode.FAILURE)
-
-
-def shown_progress(work: Iterable[Item], steps: int) -> Iterable[Item]:
-    """Show a bar on standard error while images are read, where that is a terminal."""
-    errors = Console(stderr=True)
-    return track(
-        work,
-        description="Reading images",
-        total=steps,
-        console=errors,
-        disable=not errors.is_terminal,
-        transient=True,
-    )
 
 
 def print_inspection(inspection: Inspection, console: Console) -> None:

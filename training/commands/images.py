@@ -5,7 +5,6 @@ from typing import Annotated
 
 import typer
 
-from training.commands.data_sets import shown_progress
 from training.commands.options import ExitCode
 from training.convert import convert as convert_files
 from training.datasets import Label
@@ -72,7 +71,7 @@ def patches(
     They are a data set of their own, `patches`; patients keep their split.
     """
     rule = PatchRule(size_px=size_px, context=context, backgrounds=backgrounds)
-    cut = cut_patches(read_data_set(data_set, folder), out, rule, progress=shown_progress)
+    cut = cut_patches(read_data_set(data_set, folder), out, rule)
     counts = (
         f"{sum(image.label is label for image in cut.images):,} {label.value}" for label in Label
     )

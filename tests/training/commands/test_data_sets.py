@@ -21,7 +21,7 @@ def test_a_sound_data_set_ends_with_0_and_its_counts(
     assert "240 images of 60 patients" in printed.out
     assert "Nothing to put right." in printed.out
     assert "\x1b" not in printed.out
-    assert printed.err == ""
+    assert printed.err == "Reading images: 240\n"
     assert (tmp_path / "sheet.png").stat().st_size > 10_000
 
 
