@@ -104,7 +104,7 @@ def _split_table(inspection: Inspection, console: Console) -> Table:
         for label in Label
         if any(row[label.value].images for row in inspection.by_split_and_label.values())
     ]
-    table = _table(console, "Split", *(name.replace("_", " ") for name in used), "all")
+    table = _table(console, "Images (patients)", *(name.replace("_", " ") for name in used), "all")
     for split, row in inspection.by_split_and_label.items():
         # A patient can have images of several classes: the sum would count it twice.
         images = sum(count.images for count in row.values())

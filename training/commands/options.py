@@ -140,7 +140,7 @@ def data_set_of(settings: TrainingSettings) -> DataSet:
             where=settings.data_folder,
             expected=f"the folder of the data set {settings.data_set}",
             found="no folder",
-            to_do="Name it with --data, and the data set with --data-set; docs/training.md says "
+            to_do="Name it with --data, and the data set with --data-set; docs/data-sets.md says "
             "where each comes from.",
         )
     data_set = read_data_set(settings.data_set, settings.data_folder)

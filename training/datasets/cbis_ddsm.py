@@ -47,7 +47,8 @@ _SIDES = {"LEFT": Laterality.LEFT, "RIGHT": Laterality.RIGHT}
 _VIEWS = {"CC": "CC", "MLO": "MLO"}
 _DENSITIES = {"0": None, "1": "a", "2": "b", "3": "c", "4": "d"}
 # 0, not yet assessed, asks for more than "probably benign" does.
-_BI_RADS_BY_GRAVITY = ("1", "2", "3", "0", "4", "5", "6")
+_BI_RADS = {category: category for category in ("1", "2", "3", "0", "4", "5", "6")}
+_SUBTLETIES = {str(subtlety): subtlety for subtlety in range(6)}
 _SPLITS = {"train": Split.TRAIN, "test": Split.TEST}
 _PATIENT_ID = re.compile(r"(Mass|Calc)-(Training|Test)_P_\d{5}_(LEFT|RIGHT)_(CC|MLO)(_\d+)?")
 
@@ -238,7 +239,8 @@ def _image(
     labels = [one.row.one_of("pathology", _LABELS) for one in rows]
     masks = [_find_mask(one, size, delivery, findings) for one in rows]
     first = rows[0].row
-    subtleties = [int(one.row["subtlety"]) for one in rows]
+    subtleties = [one.row.one_of("subtlety", _SUBTLETIES) for one in rows]
+    assessments = [one.row.one_of("assessment", _BI_RADS) for one in rows]
     return LabelledImage(
         path=path,
         patient_id=first["patient_id"],
@@ -252,7 +254,7 @@ def _image(
         mask_labels=tuple(label for mask, label in zip(masks, labels, strict=True) if mask),
         findings=tuple(dict.fromkeys(one.row["abnormality type"] for one in rows)),
         density=first.one_of("breast density", _DENSITIES),
-        bi_rads=max((one.row["assessment"] for one in rows), key=_BI_RADS_BY_GRAVITY.index),
+        bi_rads=max(assessments, key=list(_BI_RADS).index),
         subtlety=max(subtleties) or None,
     )
 
@@ -303,7 +305,8 @@ def _is_swapped(
             ]  # fmt: skip
         else:
             # 000000.dcm and 000001.dcm, or 1-1.dcm and 1-2.dcm: the order is the same.
-            said = sorted(files)[int(named.stem) :][:1] if len(files) == 2 else []
+            place = int(named.stem) if named.stem.isdecimal() else len(files)
+            said = sorted(files)[place : place + 1] if len(files) == 2 else []
     return bool(said) and mask not in said
 
 

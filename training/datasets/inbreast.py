@@ -69,7 +69,12 @@ def read(folder: Path) -> DataSet:
             to_do="Name the folder 'INbreast Release 1.0' itself.",
         )
     files = {path.name.split("_")[0]: path for path in find_images(dicoms)}
-    rows = {row["File Name"]: row for row in read_rows(table, COLUMNS, delimiter=";")}
+    rows = {
+        row["File Name"]: row
+        for row in read_rows(table, COLUMNS, delimiter=";")
+        # A spreadsheet leaves rows of delimiters at its end.
+        if row["File Name"]
+    }
     unrated = [name for name, row in rows.items() if _category(row) not in _LABELS]
     images = tuple(
         _image(files[name], row, folder / "AllXML" / f"{name}.xml")
@@ -150,7 +155,7 @@ def _read_outlines(file: Path, label: Label) -> list[tuple[str, Box]]:
         return [
             (str(region["Name"]).strip().lower(), _box(region["Point_px"], label))
             for region in regions
-            if region["Point_px"]
+            if region.get("Point_px")
         ]
     except (plistlib.InvalidFileException, ExpatError, KeyError, TypeError, ValueError) as error:
         raise DataSetError(

@@ -208,6 +208,21 @@ def test_an_unknown_pathology_is_an_error_with_its_line(folder: Path) -> None:
         cbis_ddsm.read(folder)
 
 
+@pytest.mark.parametrize(
+    ("right", "wrong", "column"),
+    [(b",4,MALIGNANT,4,", b",4,MALIGNANT,plain,", "subtlety"),
+     (b",4,MALIGNANT,4,", b",4A,MALIGNANT,4,", "assessment")],
+)  # fmt: skip
+def test_a_number_that_the_layout_does_not_know_is_an_error_with_its_line(
+    folder: Path, right: bytes, wrong: bytes, column: str
+) -> None:
+    table = folder / "mass_case_description_train_set.csv"
+    table.write_bytes(table.read_bytes().replace(right, wrong))
+
+    with pytest.raises(DataSetError, match=rf"train_set\.csv line 3: expected {column}"):
+        cbis_ddsm.read(folder)
+
+
 def test_a_missing_table_names_it_and_the_part_that_can_be_read(folder: Path) -> None:
     (folder / "calc_case_description_test_set.csv").unlink()
 

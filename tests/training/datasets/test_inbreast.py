@@ -87,6 +87,17 @@ def test_a_table_saved_with_commas_is_an_error_that_says_so(folder: Path) -> Non
         inbreast.read(folder)
 
 
+def test_rows_of_delimiters_are_no_labels(folder: Path) -> None:
+    with (folder / "INbreast.csv").open("a", encoding="utf-8") as table:
+        table.write(";;;;;;;\n")
+
+    data_set = inbreast.read(folder)
+
+    assert len(data_set.images) == 4
+    assert data_set.problems == ()
+    assert data_set.notes == ()
+
+
 def test_the_folder_above_is_told_what_was_expected(folder: Path) -> None:
     with pytest.raises(DataSetError, match=r"INbreast\.csv, AllDICOMs/ and AllXML/"):
         inbreast.read(folder.parent)
