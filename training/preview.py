@@ -62,9 +62,11 @@ def write_preview(
     write_contact_sheet(
         file,
         rows,
-        title=f"Augmentation at {height} × {width} pixels",
+        title=f"Augmentation at {height} by {width} pixels",
         subtitle=("upside down or not; " if limits.flip else "")
-        + ", ".join(f"{name} ± {getattr(limits, name):g}" for name in _SHOWN_LIMITS)
+        + ", ".join(
+            f"{name.replace('_', ' ')} ± {getattr(limits, name):g}" for name in _SHOWN_LIMITS
+        )
         + f"; noise to {limits.noise:g}, blur to {limits.blur_px:g} px",
     )
 
