@@ -93,6 +93,7 @@ _ORIENTATION_AND_SPACING = CodesUsed(
     codes=(
         codes.IMAGE_LATERALITY,
         codes.IMAGE_VIEW,
+        codes.IMAGE_VIEW_MODIFIER,
         codes.PATIENT_ORIENTATION_ROW,
         codes.PATIENT_ORIENTATION_COLUMN,
         codes.STUDY_DATE,
@@ -151,6 +152,7 @@ _REPORT = (
             codes.IMAGING_PROCEDURE,
             codes.QUALITATIVE_EVALUATIONS,
             codes.INTENDED_USE,
+            codes.ABOUT_SCORE,
         ),
     ),
     *_LIBRARY,
@@ -181,7 +183,6 @@ OBJECT_PROFILES: Mapping[ResultKind, ObjectProfile] = {
                     codes.OUTCOME,
                     codes.MODEL,
                     codes.WEIGHTS_SHA256,
-                    codes.ABOUT_SCORE,
                     codes.CALIBRATION_PREVALENCE,
                     codes.THRESHOLD,
                     codes.CHOSEN_FOR,
@@ -256,7 +257,6 @@ OBJECT_PROFILES: Mapping[ResultKind, ObjectProfile] = {
                 when="of each image, if it says so", codes=(codes.CONTENT_DATE, codes.CONTENT_TIME)
             ),
             CodesUsed(when="with a spacing", codes=(codes.MICROMETER,)),
-            CodesUsed(when="with a view modifier", codes=(codes.IMAGE_VIEW_MODIFIER,)),
             _VIEWS,
             _BREASTS,
             CodesUsed(
