@@ -16,16 +16,22 @@ A table that names a cropped image where the mask lies, or the reverse, is not b
 has the size of its film, and two values.
 """
 
-import re
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from model.views import Laterality
 from training.datasets import DataSet, Label, LabelledImage, Split
+from training.datasets.cbis_ddsm_files import (
+    PATIENT_ID,
+    Delivery,
+    FoundMask,
+    find_files,
+    find_mask,
+)
 from training.datasets.errors import wrong_folder
-from training.datasets.image_files import is_two_valued, read_image, size_of
+from training.datasets.image_files import read_image, size_of
 from training.datasets.problems import Problem, ProblemKind
 from training.datasets.tables import Row, read_rows
 from training.errors import DataSetError
@@ -50,7 +56,6 @@ _DENSITIES = {"0": None, "1": "a", "2": "b", "3": "c", "4": "d"}
 _BI_RADS = {category: category for category in ("1", "2", "3", "0", "4", "5", "6")}
 _SUBTLETIES = {str(subtlety): subtlety for subtlety in range(6)}
 _SPLITS = {"train": Split.TRAIN, "test": Split.TEST}
-_PATIENT_ID = re.compile(r"(Mass|Calc)-(Training|Test)_P_\d{5}_(LEFT|RIGHT)_(CC|MLO)(_\d+)?")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,16 +73,6 @@ class _Abnormality:
         return f"{self.film}_{self.row['abnormality id']}"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Delivery:
-    """Which files there are, in either layout."""
-
-    files: dict[str, list[Path]]
-    """By Patient ID as delivered."""
-    described_as_mask: frozenset[Path]
-    """Files of the re-publication that call themselves a mask."""
-
-
 class _Findings:
     """Counts what the reader meets on its way, for the notes and problems of the table."""
 
@@ -86,6 +81,16 @@ class _Findings:
         self.masks = 0
         self.missing_masks = 0
         self.swapped = 0
+
+    def of_mask(self, found: FoundMask) -> Path | None:
+        """Count what was found of one abnormality, and give its mask."""
+        self.masks += 1
+        self.missing_masks += found.mask is None
+        self.swapped += found.is_swapped
+        self.problems += [
+            Problem(kind=ProblemKind.UNREADABLE, what=what) for what in found.unreadable
+        ]
+        return found.mask
 
 
 def read(folder: Path, parts: Sequence[str] = PARTS) -> DataSet:
@@ -113,7 +118,7 @@ def read(folder: Path, parts: Sequence[str] = PARTS) -> DataSet:
         no images at all.
     """
     abnormalities = _read_tables(folder, parts)
-    delivery = _find_files(folder)
+    delivery = find_files(folder)
     films: dict[tuple[str, ...], list[_Abnormality]] = defaultdict(list)
     for abnormality in abnormalities:
         row = abnormality.row
@@ -171,45 +176,21 @@ def _read_tables(folder: Path, parts: Sequence[str]) -> list[_Abnormality]:
             ),
         )
     return [
-        _Abnormality(
-            row=row,
-            split=_SPLITS[name],
-            film=PurePosixPath(row["image file path"]).parts[0],
-        )
+        _Abnormality(row=row, split=_SPLITS[name], film=_film(row))
         for (part, name), file in wanted.items()
         for row in read_rows(tables[file], COLUMNS)
     ]
 
 
-def _find_files(folder: Path) -> _Delivery:
-    """Find the images, in whichever layout they lie."""
-    files: dict[str, list[Path]] = defaultdict(list)
-    for path in sorted(folder.rglob("*.dcm")):
-        names = [part for part in path.relative_to(folder).parts if _PATIENT_ID.fullmatch(part)]
-        if names:
-            files[names[-1]].append(path)
-    if files:
-        return _Delivery(files=files, described_as_mask=frozenset())
-    table = next(folder.rglob("dicom_info.csv"), None)
-    if table is None:
-        raise wrong_folder(
-            folder,
-            expected=(
-                "folders such as Mass-Training_P_00001_LEFT_CC with DICOM files, or "
-                "csv/dicom_info.csv and jpeg/"
-            ),
-            to_do="Put the images into the folder of the tables, or name the folder above both.",
+def _film(row: Row) -> str:
+    """Patient ID of a row's film: the first folder of its path."""
+    name = row["image file path"].split("/")[0]
+    if not PATIENT_ID.fullmatch(name):
+        raise row.error(
+            expected="image file path to begin as in Mass-Training_P_00001_LEFT_CC/",
+            found=repr(name),
         )
-    root = table.parent.parent if table.parent.name == "csv" else table.parent
-    masks = set()
-    for row in read_rows(table, ("image_path", "PatientID", "SeriesDescription")):
-        # "CBIS-DDSM/jpeg/<UID>/1-001.jpg": the first folder is the archive's own.
-        path = root.joinpath(*PurePosixPath(row["image_path"]).parts[1:])
-        if path.is_file():
-            files[row["PatientID"]].append(path)
-            if "mask" in row["SeriesDescription"].lower():
-                masks.add(path)
-    return _Delivery(files=files, described_as_mask=frozenset(masks))
+    return name
 
 
 def _patients_in_two_splits(abnormalities: list[_Abnormality]) -> set[str]:
@@ -221,7 +202,7 @@ def _patients_in_two_splits(abnormalities: list[_Abnormality]) -> set[str]:
 
 
 def _image(
-    rows: list[_Abnormality], delivery: _Delivery, findings: _Findings, *, keeps_split: bool
+    rows: list[_Abnormality], delivery: Delivery, findings: _Findings, *, keeps_split: bool
 ) -> LabelledImage | None:
     """Join the abnormalities of one film; None where the film is not there."""
     films = dict.fromkeys(one.film for one in rows)
@@ -237,7 +218,7 @@ def _image(
         findings.problems.append(Problem(kind=ProblemKind.UNREADABLE, what=str(error)))
         return None
     labels = [one.row.one_of("pathology", _LABELS) for one in rows]
-    masks = [_find_mask(one, size, delivery, findings) for one in rows]
+    masks = [findings.of_mask(_find_mask(one, size, delivery)) for one in rows]
     first = rows[0].row
     subtleties = [one.row.one_of("subtlety", _SUBTLETIES) for one in rows]
     assessments = [one.row.one_of("assessment", _BI_RADS) for one in rows]
@@ -259,55 +240,15 @@ def _image(
     )
 
 
-def _find_mask(
-    abnormality: _Abnormality, film_size: tuple[int, int], delivery: _Delivery, findings: _Findings
-) -> Path | None:
-    """Tell mask from cropped image: by size, and by values where the size does not decide."""
-    findings.masks += 1
-    sizes = {}
-    for path in delivery.files.get(abnormality.region, []):
-        try:
-            sizes[path] = size_of(path)
-        except DataSetError as error:
-            findings.problems.append(Problem(kind=ProblemKind.UNREADABLE, what=str(error)))
-    masks = [path for path, size in sizes.items() if size == film_size]
-    if len(masks) != 1:
-        masks = [path for path in sizes if is_two_valued(read_image(path))]
-    # A few masks are of another scan of the film: those of its shape can be brought to its size.
-    masks = [path for path in masks if _has_shape_of(sizes[path], film_size)]
-    if not masks:
-        findings.missing_masks += 1
-        return None
-    mask = max(masks, key=lambda path: sizes[path])
-    findings.swapped += _is_swapped(mask, list(sizes), abnormality, delivery)
-    return mask
-
-
-def _has_shape_of(size: tuple[int, int], film_size: tuple[int, int]) -> bool:
-    """Whether two sizes have the same aspect ratio, to 2 %."""
-    return abs(size[0] * film_size[1] / (size[1] * film_size[0]) - 1.0) < 0.02
-
-
-def _is_swapped(
-    mask: Path, files: list[Path], abnormality: _Abnormality, delivery: _Delivery
-) -> bool:
-    """Whether the delivery says of another file that it is the mask."""
-    if delivery.described_as_mask:
-        said = [path for path in files if path in delivery.described_as_mask]
-    else:
-        cropped = PurePosixPath(abnormality.row["cropped image file path"])
-        named = PurePosixPath(abnormality.row["ROI mask file path"])
-        if cropped.parent != named.parent or len({path.parent for path in files}) > 1:
-            # Two series: only their folders say which is which.
-            said = [
-                path for path in files
-                if path.parent.name == named.parent.name or "mask" in path.parent.name.lower()
-            ]  # fmt: skip
-        else:
-            # 000000.dcm and 000001.dcm, or 1-1.dcm and 1-2.dcm: the order is the same.
-            place = int(named.stem) if named.stem.isdecimal() else len(files)
-            said = sorted(files)[place : place + 1] if len(files) == 2 else []
-    return bool(said) and mask not in said
+def _find_mask(one: _Abnormality, film_size: tuple[int, int], delivery: Delivery) -> FoundMask:
+    """Find the mask of one abnormality."""
+    return find_mask(
+        one.region,
+        film_size,
+        delivery,
+        cropped_path=one.row["cropped image file path"],
+        mask_path=one.row["ROI mask file path"],
+    )
 
 
 def _notes(shared: set[str], findings: _Findings) -> tuple[str, ...]:

@@ -264,3 +264,27 @@ def test_the_eight_real_films_go_with_their_true_rows(folder: Path) -> None:
     display = data_set.read_display(film(data_set.images, "P_00820", "L", "CC"))
     assert display.shape == (4736, 2624)
     assert display.max() == 1.0
+
+
+def test_a_mask_without_a_value_is_unreadable_and_named(folder: Path) -> None:
+    region = folder / "CBIS-DDSM" / "Mass-Training_P_00001_LEFT_CC_1"
+    for path in region.rglob("*.dcm"):
+        ds = dcmread(path)
+        ds.Rows, ds.Columns = 8, 8
+        ds.PixelData = bytes(8 * 8 * ds.BitsAllocated // 8)
+        ds.save_as(path)
+
+    data_set = cbis_ddsm.read(folder)
+
+    assert {problem.kind for problem in data_set.problems} == {ProblemKind.UNREADABLE}
+    assert all(region.name in problem.what for problem in data_set.problems)
+    assert film(data_set.images, "P_00001", "L", "CC").masks == ()
+
+
+def test_a_path_that_names_no_film_is_an_error_with_its_line(folder: Path) -> None:
+    table = folder / "mass_case_description_train_set.csv"
+    path = b",4,MALIGNANT,4,Mass-Training_P_00001_LEFT_CC/"
+    table.write_bytes(table.read_bytes().replace(path, b",4,MALIGNANT,4,somewhere/"))
+
+    with pytest.raises(DataSetError, match=r"train_set\.csv line 3: .* found 'somewhere'"):
+        cbis_ddsm.read(folder)
