@@ -157,6 +157,8 @@ def _train(
             epochs=stage.epochs,
             initial_epoch=len(checkpoint.epochs),
             verbose=0,
+            # Keras would draw an order of the batches that no resumed run could draw again.
+            shuffle=False,
             callbacks=[
                 _EpochSeeds(settings.seed, batches),
                 measure,

@@ -12,8 +12,9 @@ import h5py
 import pytest
 from drawn_breasts import write_rsna_layout
 
-from training.candidates import CHOSEN_WEIGHTS_FILE
-from training.datasets import DataSet, Float32Array, LabelledImage, Split, rsna
+from model.network import THREE_CLASSES, build
+from training.candidates import CHOSEN_WEIGHTS_FILE, load_weights
+from training.datasets import DataSet, Float32Array, Label, LabelledImage, Split, rsna
 from training.errors import DataSetError, RunError
 from training.fit import fit
 from training.settings import TrainingSettings
@@ -86,6 +87,39 @@ def test_a_run_leaves_the_weights_that_validation_chose_and_never_reads_the_test
     # And with other settings it is refused, before anything is touched.
     with pytest.raises(RunError, match="another batch_size, seed"):
         fit(data_set, settings_of(tmp_path, seed=2, batch_size=8))
+
+
+def test_a_stage_on_other_images_is_a_start_and_never_the_result(
+    data_set: DataSet, tmp_path: Path
+) -> None:
+    other = write_rsna_layout(tmp_path / "other", patients=14, seed=9)
+    one_epoch = HEAD | {"epochs": 1}
+    before = one_epoch | {"data_set": "rsna", "data_folder": other}
+
+    choice = fit(data_set, settings_of(tmp_path / "run", before, one_epoch))
+
+    assert set(choice.candidates) == {"stage 2, epoch 1"}
+    assert len(epochs_of(tmp_path / "run", stage=1)) == 1
+
+
+def test_three_classes_are_trained_with_every_other_way_of_weighing_them(
+    data_set: DataSet, tmp_path: Path
+) -> None:
+    labels = {True: (Label.MALIGNANT, Label.MALIGNANT), False: (Label.NORMAL, Label.BENIGN)}
+    images = tuple(
+        replace(image, label=labels[image.is_cancer][number % 2])
+        for number, image in enumerate(data_set.images)
+    )
+    settings = settings_of(
+        tmp_path, classes=3, loss="focal", sampling="balanced", class_weights="balanced",
+        mixup=0.2, optimizer="adamw", batch_size=6,
+    )  # fmt: skip
+
+    fit(replace(data_set, images=images), settings)
+
+    model = build((64, 48), classes=THREE_CLASSES)
+    load_weights(model, tmp_path / CHOSEN_WEIGHTS_FILE)
+    assert epochs_of(tmp_path)[0]["val_accuracy"] <= 1.0
 
 
 def test_a_data_set_smaller_than_a_batch_is_refused(data_set: DataSet, tmp_path: Path) -> None:
