@@ -31,6 +31,8 @@ class Stage(BaseModel):
     """``head`` leaves all of EfficientNetV2B0 as it is."""
     frozen_prefixes: tuple[str, ...] = ()
     """Layers whose names begin so keep their weights too."""
+    trains_normalisation: bool = True
+    """False: every batch normalisation keeps its statistics, scale and offset."""
     learning_rate: float = Field(1e-4, gt=0)
     """At the start, or at the end of the warm-up."""
     schedule: Literal["plateau", "cosine"] = "plateau"

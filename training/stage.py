@@ -92,7 +92,12 @@ def run_stage(
         if not checkpoint.epochs:
             _begin(model, settings, data.batches, before)
         set_normalisation_momentum(model, settings.normalisation_momentum)
-        freeze(model, stage.frozen_prefixes, trains_head_alone=stage.trains == "head")
+        freeze(
+            model,
+            stage.frozen_prefixes,
+            trains_head_alone=stage.trains == "head",
+            trains_normalisation=stage.trains_normalisation,
+        )
         compile_for(model, stage, settings, steps_in_epoch=len(data.batches))
         if checkpoint.epochs:
             checkpoint.restore(model)

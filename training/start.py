@@ -95,7 +95,13 @@ def adapt_normalisation(model: keras.Model, batches: TrainingBatches, count: int
         model(batches[index][0], training=True)
 
 
-def freeze(model: keras.Model, prefixes: Sequence[str], *, trains_head_alone: bool = False) -> None:
+def freeze(
+    model: keras.Model,
+    prefixes: Sequence[str],
+    *,
+    trains_head_alone: bool = False,
+    trains_normalisation: bool = True,
+) -> None:
     """Freeze layers by the beginnings of their names; every other layer learns.
 
     Parameters
@@ -106,10 +112,14 @@ def freeze(model: keras.Model, prefixes: Sequence[str], *, trains_head_alone: bo
         Such as ``block1``.
     trains_head_alone
         Whether all of EfficientNetV2B0 is frozen beside them.
+    trains_normalisation
+        False: every batch normalisation is frozen, and uses its moving statistics in training.
     """
     for layer in model.layers:
         is_frozen = layer.name.startswith(tuple(prefixes))
         if trains_head_alone and layer.name not in HEAD_LAYERS:
+            is_frozen = True
+        if not trains_normalisation and isinstance(layer, keras.layers.BatchNormalization):
             is_frozen = True
         layer.trainable = not is_frozen
 

@@ -94,6 +94,16 @@ def test_the_head_alone_learns_where_that_is_asked_for() -> None:
     assert {layer.name for layer in model.layers if layer.trainable} == set(HEAD_LAYERS)
 
 
+def test_normalisation_stays_as_it_is_where_that_is_asked_for() -> None:
+    model = build(SIZE_PX)
+
+    freeze(model, (), trains_normalisation=False)
+
+    frozen = {layer.name for layer in model.layers if not layer.trainable}
+    assert {"stem_bn", "block6h_project_bn", "top_bn"} <= frozen
+    assert all(name.endswith("_bn") for name in frozen)
+
+
 def test_what_one_stage_froze_learns_again_in_the_next() -> None:
     model = build(SIZE_PX)
     freeze(model, (), trains_head_alone=True)
