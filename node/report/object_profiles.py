@@ -66,6 +66,10 @@ _EQUIPMENT = (
     CodesUsed(when="if the source names its manufacturer", codes=(codes.ACQUISITION_EQUIPMENT,)),
 )
 _VIEWS = CodesUsed(when="if the view is known (CID 4014)", codes=tuple(codes.VIEWS.values()))
+_MODIFIERS = CodesUsed(
+    when="for each view modifier of the source; its value is the source's own",
+    codes=(codes.IMAGE_VIEW_MODIFIER,),
+)
 _BREASTS = CodesUsed(when="if the side is known", codes=tuple(codes.BREAST_OF.values()))
 _LANGUAGE = CodesUsed(when="always", codes=(codes.LANGUAGE, codes.ENGLISH_UNITED_STATES))
 _OBSERVER = CodesUsed(
@@ -122,6 +126,7 @@ _LIBRARY = (
     CodesUsed(when="with a spacing", codes=(codes.MILLIMETER,)),
     CodesUsed(when="if the side is known", codes=tuple(codes.SIDE_OF.values())),
     _VIEWS,
+    _MODIFIERS,
 )
 _SCORE = (
     CodesUsed(
@@ -258,6 +263,7 @@ OBJECT_PROFILES: Mapping[ResultKind, ObjectProfile] = {
             ),
             CodesUsed(when="with a spacing", codes=(codes.MICROMETER,)),
             _VIEWS,
+            _MODIFIERS,
             _BREASTS,
             CodesUsed(
                 when="always (TID 4001, 4002)",
