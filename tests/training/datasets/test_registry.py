@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -43,6 +44,21 @@ def test_an_empty_folder_is_an_error_for_every_reader(name: str, tmp_path: Path)
 def test_an_unknown_name_is_told_the_known_ones() -> None:
     with pytest.raises(SettingsError, match=r"'mini_mia'.*cbis_ddsm, .*Did you mean mini_mias"):
         registry.read_data_set("mini_mia")
+
+
+def test_several_names_are_read_from_the_folders_below_and_joined(tmp_path: Path) -> None:
+    write_rsna_layout(tmp_path / "rsna-screening-subset", patients=2)
+    write_mini_mias(tmp_path / "mini-MIAS", size_px=64)
+
+    data_set = registry.read_data_set("rsna+mini_mias", tmp_path)
+
+    assert {image.source for image in data_set.images} == {"rsna", "mini_mias"}
+    assert len(data_set.images) == 8 + 10
+
+
+def test_patches_and_whole_images_cannot_be_joined(films: DataSet, squares: DataSet) -> None:
+    with pytest.raises(DataSetError, match="whole images alone, or patches alone"):
+        registry.join([films, replace(squares, is_prepared=True)])
 
 
 def test_joined_data_sets_never_share_a_patient(films: DataSet, squares: DataSet) -> None:
