@@ -9,7 +9,6 @@ from pathlib import Path
 from pynetdicom import AE
 from pynetdicom.association import Association
 from pynetdicom.sop_class import Verification  # type: ignore[attr-defined]  # made at import
-from sqlalchemy import inspect, text
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DBAPIError
 
@@ -20,7 +19,6 @@ from node.settings import DestinationSettings, Settings
 from node.store import Store
 from node.study_log.database import (
     SQLITE_FILE,
-    VERSION_TABLE,
     Database,
     database_url,
     newest_version,
@@ -119,15 +117,7 @@ def _check_database(settings: Settings) -> Check:
             )
     database = Database(database_url(settings))
     try:
-        with database.engine.connect() as connection:
-            if not inspect(connection).has_table(VERSION_TABLE):
-                return Check(
-                    name="database",
-                    verdict=Verdict.OK,
-                    found=f"{where} is empty; the first `mammonode serve` makes the tables",
-                )
-            statement = text(f"SELECT version_num FROM {VERSION_TABLE}")  # noqa: S608  # a constant
-            version = connection.scalar(statement)
+        version = database.version()
     except DBAPIError as error:
         return Check(
             name="database",
@@ -138,8 +128,14 @@ def _check_database(settings: Settings) -> Check:
     finally:
         database.close()
     newest = newest_version()
+    if version is None:
+        return Check(
+            name="database",
+            verdict=Verdict.OK,
+            found=f"{where} is empty; the first `mammonode serve` makes the tables",
+        )
     if version != newest:
-        is_newer = str(version) > newest  # they are counted: 0001, 0002
+        is_newer = version > newest  # they are counted: 0001, 0002
         return Check(
             name="database",
             verdict=Verdict.FAIL if is_newer else Verdict.WARN,

@@ -17,13 +17,12 @@ from model.manifest import read_manifest
 from model.preprocess import PREPROCESS_VERSION
 from node.errors import PermanentError, UnknownStudy
 from node.study_log.database import Database, lock_study
-from node.study_log.revisions import add_revision
+from node.study_log.revisions import add_revision, images_here
 from node.study_log.tables import (
     CloseReason,
     DeliveryState,
     Event,
     Instance,
-    InstanceKind,
     Revision,
     Study,
     StudyState,
@@ -33,6 +32,7 @@ logger = logging.getLogger(__name__)
 
 ENDED = (StudyState.FAILED, StudyState.SKIPPED, StudyState.COMPLETED)
 """Nothing is under way for a study in one of these."""
+_SEND_AGAIN = "Have the PACS send it again; it is received as new."
 
 
 class AnalysisQueue(Protocol):
@@ -91,6 +91,8 @@ def retry(
         study, revision = _ended(session, study_instance_uid)
         # One that has its report, as one that was skipped, keeps it: whatever is found later is
         # another revision.
+        if revision.state == StudyState.FAILED:
+            _require_images(study, revision)
         if revision.state == StudyState.FAILED and revision.results:
             rerun = _analyse_anew(
                 session,
@@ -146,12 +148,11 @@ def reanalyse(
         read_manifest(Path(weights)).require_preprocessing(PREPROCESS_VERSION)
     with database.writing() as session:
         study, _ = _ended(session, study_instance_uid)
-        images = [instance for instance in study.instances if instance.kind == InstanceKind.IMAGE]
         rerun = _analyse_anew(
             session,
             queue,
             study,
-            images,
+            _images_to_analyse(study),
             close_reason=CloseReason.REANALYSE,
             weights=weights,
             at=at,
@@ -170,11 +171,54 @@ def _ended(session: Session, study_instance_uid: str) -> tuple[Study, Revision]:
         raise PermanentError(
             reason=f"Study {study_instance_uid} is {study.state} and has no image to analyse yet"
         )
+    if study.state == StudyState.DELETED:
+        raise PermanentError(
+            reason=f"The files of study {study_instance_uid} were deleted on request at "
+            f"{_minute(study.deleted_at)}. {_SEND_AGAIN}"
+        )
     if StudyState(study.state) not in ENDED:
         raise PermanentError(
             reason=f"Study {study_instance_uid} is {study.state}: wait until it has ended"
         )
     return study, study.revisions[-1]
+
+
+def _images_to_analyse(study: Study) -> list[Instance]:
+    """List what can be analysed.
+
+    Raises
+    ------
+    PermanentError
+        If nothing can, because the files are gone.
+    """
+    images = images_here(study)
+    gone = [instance.removed_at for instance in study.instances if instance.removed_at]
+    if not images and gone:
+        raise PermanentError(
+            reason=f"The images of study {study.study_instance_uid} were deleted at "
+            f"{_minute(max(gone))}, as [retention] says. {_SEND_AGAIN}"
+        )
+    return images
+
+
+def _require_images(study: Study, revision: Revision) -> None:
+    """Make sure that all images of a revision are here still.
+
+    Raises
+    ------
+    PermanentError
+        If one is not.
+    """
+    gone = [row.instance.removed_at for row in revision.outcomes if row.instance.removed_at]
+    if gone:
+        raise PermanentError(
+            reason=f"{len(gone)} of the {len(revision.outcomes)} images of study "
+            f"{study.study_instance_uid} were deleted at {_minute(max(gone))}. {_SEND_AGAIN}"
+        )
+
+
+def _minute(moment: datetime | None) -> str:
+    return "" if moment is None else f"{moment.astimezone():%Y-%m-%d %H:%M}"
 
 
 def _analyse_again(
@@ -225,6 +269,13 @@ def _deliver_again(study: Study, revision: Revision, at: datetime) -> Rerun:
         raise PermanentError(
             reason=f"Nothing of study {study.study_instance_uid} failed: its newest revision is "
             f"{revision.state}. `mammonode studies reanalyse` analyses it anew."
+        )
+    gone = [result.removed_at for result in revision.results if result.removed_at]
+    if gone:
+        raise PermanentError(
+            reason=f"The results of study {study.study_instance_uid} were deleted at "
+            f"{_minute(max(gone))}. `mammonode studies reanalyse` makes new ones while the images "
+            "are here."
         )
     for delivery in failed:
         delivery.state = DeliveryState.PENDING.value

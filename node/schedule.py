@@ -13,6 +13,7 @@ from apscheduler.schedulers.background import BackgroundScheduler
 
 from node.analysis.rescue import analyse_anew, analyses_under_way
 from node.delivery.due import deliver_anew, due_tries, enqueue_try, tries_under_way
+from node.keeping.remove import remove_given_up
 from node.settings import Settings
 from node.store import Store
 from node.study_log.database import Database
@@ -26,6 +27,7 @@ DELIVERY_INTERVAL_S = 1
 STALLED_INTERVAL_S = 15
 LOST_INTERVAL_S = 60
 DISK_INTERVAL_S = 30
+REMOVAL_INTERVAL_S = 60
 FORGET_INTERVAL_S = 3600
 AT_ONCE = 100
 """Deliveries that are queued in one transaction; the others follow with the next tick."""
@@ -86,6 +88,7 @@ class Clock:
             ("rescue_stalled", self.rescue_stalled, STALLED_INTERVAL_S),
             ("rescue_lost", self.rescue_lost, LOST_INTERVAL_S),
             ("watch_disk", self.watch_disk, DISK_INTERVAL_S),
+            ("remove_given_up", self.remove_given_up, REMOVAL_INTERVAL_S),
             ("forget_finished", self.forget_finished, FORGET_INTERVAL_S),
         ):
             self._scheduler.add_job(job, "interval", seconds=seconds, id=name, name=name)
@@ -150,6 +153,10 @@ class Clock:
     def forget_finished(self) -> None:
         """Take work that ended long ago out of the queue's tables."""
         self._queue.forget_finished(self._now() - timedelta(days=KEEP_FINISHED_DAYS))
+
+    def remove_given_up(self) -> None:
+        """Delete the files that were given up, and that no analysis reads any more."""
+        remove_given_up(self._database, self._store)
 
     def watch_disk(self) -> None:
         """Say when free disk space falls below the watermark, and when it is back."""

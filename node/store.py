@@ -16,11 +16,12 @@ over by another data set, whoever comes first. The study log knows the place of 
 that it does not know was never acknowledged.
 """
 
+import errno
 import fcntl
 import os
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 
@@ -184,9 +185,60 @@ class Store:
         self.keep(source, new_place)
         _flush_to_disk(source.parent)
 
+    def link(self, place: str, new_place: str) -> None:
+        """Let a kept file stand at a second place too, durably; then either may be deleted.
+
+        Linking again, after a crash, ends in the same state.
+
+        Raises
+        ------
+        OSError
+            If there is no such file, or the file system has no hard links.
+        """
+        target = self.path(new_place)
+        self._make_folder(target.parent)
+        part = target.with_name(f"{target.name}.part")
+        part.unlink(missing_ok=True)
+        part.hardlink_to(self.path(place))
+        part.replace(target)
+        part.unlink(missing_ok=True)  # it stays where both names are of one file already
+        _flush_to_disk(target.parent)
+
     def remove(self, place: str) -> None:
         """Delete a file; a file that is not there any more is fine."""
         self.path(place).unlink(missing_ok=True)
+
+    def remove_durably(self, places: Iterable[str]) -> None:
+        """Delete files so that a power cut does not bring them back, and folders that are empty.
+
+        A receiver that puts a file into a folder at that moment fails and is sent it again.
+
+        Raises
+        ------
+        OSError
+            If one cannot be deleted.
+        """
+        folders: set[Path] = set()
+        for place in places:
+            self.remove(place)
+            folders.add(self.path(place).parent)
+        for folder in sorted(folders, reverse=True):
+            self._flush_or_prune(folder)
+
+    def _flush_or_prune(self, folder: Path) -> None:
+        """Make the names in a folder durable; without any, take it away, up to ``studies``."""
+        top = self._root / "studies"
+        while folder != top and top in folder.parents:
+            try:
+                folder.rmdir()
+            except FileNotFoundError:
+                pass
+            except OSError as error:
+                if error.errno != errno.ENOTEMPTY:
+                    raise
+                break
+            folder = folder.parent
+        _flush_to_disk(folder)
 
     def _make_folder(self, folder: Path) -> None:
         """Make a folder and its parents so that their names survive a power cut."""

@@ -1,7 +1,7 @@
 """Fixtures for every test, and the quiet that they run in."""
 
 import os
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import pytest
@@ -34,6 +34,29 @@ def untrained_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from networks import write_untrained_weights  # TensorFlow takes seconds to load
 
     return write_untrained_weights(tmp_path_factory.mktemp("weights"))
+
+
+@pytest.fixture(scope="session")
+def postgresql_server() -> Iterator[str]:
+    """URL of a PostgreSQL that runs as long as the tests."""
+    from postgresql import running_postgresql
+
+    with running_postgresql() as url:
+        yield url
+
+
+@pytest.fixture
+def postgresql_url(postgresql_server: str) -> str:
+    """URL of an empty PostgreSQL database."""
+    from postgresql import new_database
+
+    return new_database(postgresql_server)
+
+
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.integration)])
+def either_database(request: pytest.FixtureRequest) -> str:
+    """`[database] url` of an empty database, once of each sort; empty: SQLite in the folder."""
+    return "" if request.param == "sqlite" else str(request.getfixturevalue("postgresql_url"))
 
 
 @pytest.hookimpl(wrapper=True)

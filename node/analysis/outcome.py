@@ -1,5 +1,6 @@
 """What one analysis leaves behind: objects in the store, and rows of the study log for them."""
 
+import hashlib
 import io
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -47,11 +48,15 @@ def predecessors_of(session: Session, revision: Revision) -> tuple[Predecessor, 
 
 
 def objects_of_others(session: Session, revision: Revision) -> dict[str, Result]:
-    """Find the result objects of the study's other revisions, by SOP Instance UID."""
+    """Find the result objects of the study's other revisions that are here, by SOP Instance UID."""
     others = (
         select(Result)
         .join(Revision, Revision.id == Result.revision_id)
-        .where(Revision.study_id == revision.study_id, Revision.id != revision.id)
+        .where(
+            Revision.study_id == revision.study_id,
+            Revision.id != revision.id,
+            Result.removed_at.is_(None),
+        )
     )
     return {result.sop_instance_uid: result for result in session.scalars(others)}
 
@@ -86,7 +91,7 @@ def keep(
     ds = result_object.dataset
     same = known.get(str(ds.SOPInstanceUID))
     if same is not None:
-        place, size_bytes = same.path, same.size_bytes
+        place, size_bytes, file_sha256 = same.path, same.size_bytes, same.file_sha256
     else:
         place = store.result_place(
             study_instance_uid=work.study_instance_uid,
@@ -97,7 +102,7 @@ def keep(
         dcmwrite(buffer, ds, enforce_file_format=True)
         content = buffer.getvalue()
         store.keep_bytes(content, place)
-        size_bytes = len(content)
+        size_bytes, file_sha256 = len(content), hashlib.sha256(content).hexdigest()
     return Result(
         kind=result_object.kind,
         index=result_object.index,
@@ -107,6 +112,7 @@ def keep(
         source_sop_instance_uid=result_object.source_sop_instance_uid,
         path=place,
         size_bytes=size_bytes,
+        file_sha256=file_sha256,
         created_at=created_at,
     )
 

@@ -10,6 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from node.study_log.answers import (
+    ConflictAnswer,
     DeliveryAnswer,
     EventAnswer,
     InstanceAnswer,
@@ -17,9 +18,11 @@ from node.study_log.answers import (
     StudyAnswer,
     StudySummary,
 )
-from node.study_log.tables import DeliveryState, InstanceKind, StudyState
+from node.study_log.tables import ConflictState, DeliveryState, InstanceKind, StudyState
 
 NOT_FOR_DIAGNOSTIC_USE = "Research software, not for diagnostic use."
+DIGEST_BEGINNING = 8
+"""Digits of a data set's SHA-256 that are shown, and that name it on the command line."""
 UID_ENDING = 24
 """How much of a UID is shown where the whole one would fold: enough to tell studies apart."""
 ROOM_BESIDE_UID = 79
@@ -33,7 +36,11 @@ _STATE_STYLES = {
     "COMPLETED": "green",
     "SKIPPED": "yellow",
     "CANCELED": "yellow",
+    "DELETED": "dim",
     "FAILED": "bold red",
+    "OPEN": "yellow",
+    "ACCEPTED": "green",
+    "DISCARDED": "dim",
 }
 
 
@@ -62,7 +69,7 @@ def study_view(study: StudyAnswer, console: Console) -> RenderableType:
     parts: list[RenderableType] = [_facts(study, console)]
     parts.append(_section("Views", _views(study, console)))
     if study.conflicts:
-        parts.append(_section("Conflicts", _conflicts(study, console)))
+        parts.append(_section("Conflicts", _conflicts(study.conflicts, console)))
     if study.results:
         parts.append(_section("Results", _result_objects(study, console)))
     if study.deliveries:
@@ -70,6 +77,20 @@ def study_view(study: StudyAnswer, console: Console) -> RenderableType:
     parts.append(_section("Events", _events(study.events, console)))
     parts.append(Text(NOT_FOR_DIAGNOSTIC_USE, style="dim"))
     return Group(*parts)
+
+
+def conflicts_view(conflicts: Sequence[ConflictAnswer], console: Console) -> RenderableType:
+    """Give conflicts by study: what differs, and how each is named."""
+    studies = dict.fromkeys(conflict.study_instance_uid for conflict in conflicts)
+    return Group(
+        *(
+            _section(
+                f"Study {uid}",
+                _conflicts([c for c in conflicts if c.study_instance_uid == uid], console),
+            )
+            for uid in studies
+        )
+    )
 
 
 def plain_or_ruled_table(console: Console, *headings: str) -> Table:
@@ -82,7 +103,7 @@ def plain_or_ruled_table(console: Console, *headings: str) -> Table:
         show_edge=False,
     )
     numbers = ("Instances", "Score", "Objects", "Attempt", "KiB")
-    whole = ("State", "Received", "At", "View", "Revision", "SOP Instance UID")
+    whole = ("State", "Received", "At", "View", "Revision", "Data set", "SOP Instance UID")
     for heading in headings:
         table.add_column(
             heading,
@@ -107,6 +128,11 @@ def _facts(study: StudyAnswer, console: Console) -> RenderableType:
         ("From", f"{summary.calling_ae_title} to {summary.called_ae_title}"),
         ("Received", received),
     ]
+    if summary.removed_at is not None:
+        facts.append(("Files deleted", _second(summary.removed_at)))
+    if study.deletion is not None:
+        by = f"{_second(study.deletion.at)} by {study.deletion.by}"
+        facts.append(("Deleted on request", f"{by}: {study.deletion.reason}"))
     if newest is not None:
         facts += [
             ("Closed", f"{_second(newest.closed_at)}, {newest.close_reason}"),
@@ -141,15 +167,16 @@ def _views(study: StudyAnswer, console: Console) -> Table:
     return table
 
 
-def _conflicts(study: StudyAnswer, console: Console) -> Table:
+def _conflicts(conflicts: Iterable[ConflictAnswer], console: Console) -> Table:
     table = plain_or_ruled_table(
-        console, "State", "Received", "From", "Differs in", "SOP Instance UID"
+        console, "State", "Received", "From", "Data set", "Differs in", "SOP Instance UID"
     )
-    for conflict in study.conflicts:
+    for conflict in conflicts:
         table.add_row(
-            conflict.state.value,
+            _state(conflict.state),
             _minute(conflict.received_at),
             conflict.calling_ae_title,
+            conflict.dataset_sha256[:DIGEST_BEGINNING],
             ", ".join(conflict.differing_keywords),
             conflict.sop_instance_uid,
         )
@@ -200,19 +227,28 @@ def _events(events: Iterable[EventAnswer], console: Console) -> Table:
     return table
 
 
-def _state(state: StudyState | DeliveryState) -> Text:
+def _state(state: StudyState | DeliveryState | ConflictState) -> Text:
     return Text(state.value, style=_STATE_STYLES[state.value])
 
 
 def _results(study: StudySummary) -> Text:
-    """Say where the results of the newest revision are."""
+    """Say where the results of the newest revision are, and what waits for a person."""
+    parts: list[Text] = []
     if study.failed_deliveries:
-        return Text(f"{study.failed_deliveries} not delivered", style="bold red")
-    if study.open_deliveries:
-        return Text(f"{study.open_deliveries} to deliver", style="cyan")
-    if study.state in (StudyState.COMPLETED, StudyState.SKIPPED):
-        return Text("done", style="green")
-    return Text("")
+        parts.append(Text(f"{study.failed_deliveries} not delivered", style="bold red"))
+    elif study.open_deliveries:
+        parts.append(Text(f"{study.open_deliveries} to deliver", style="cyan"))
+    elif study.state in (StudyState.COMPLETED, StudyState.SKIPPED):
+        parts.append(Text("done", style="green"))
+    if study.open_conflicts:
+        parts.append(Text(_counted(study.open_conflicts, "conflict"), style="yellow"))
+    if study.removed_at is not None:
+        parts.append(Text("files deleted", style="dim"))
+    return Text(", ").join(parts)
+
+
+def _counted(count: int, noun: str) -> str:
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
 
 
 def _score(revision: RevisionAnswer | None) -> Text:
@@ -253,7 +289,7 @@ def _triage(instance: InstanceAnswer) -> str:
     if instance.kind is not InstanceKind.IMAGE:
         return instance.kind.value
     if not instance.triage_reason:
-        return ""
+        return "" if instance.removed_at is None else f"file deleted {_minute(instance.removed_at)}"
     detail = f": {instance.triage_detail}" if instance.triage_detail else ""
     return f"{instance.triage_reason}{detail}"
 

@@ -61,6 +61,29 @@ StudyArgument = Annotated[
 ]
 
 
+ByOption = Annotated[
+    str,
+    typer.Option(
+        "--by",
+        metavar="NAME",
+        help="Who asks for it; stands in the log. Without it the user of this machine.",
+        show_default=False,
+    ),
+]
+
+
+def user_of_this_machine() -> str:
+    """Name who runs the command; who came by ``sudo`` is named as who they were before."""
+    import pwd  # late, as all that only some commands need
+
+    came_as = os.environ.get("SUDO_USER", "")
+    try:
+        name = pwd.getpwuid(os.getuid()).pw_name
+    except KeyError:
+        name = f"user {os.getuid()}"
+    return f"{came_as} as {name}" if came_as else name
+
+
 def end_with(code: ExitCode, message: str = "") -> typer.Exit:
     """Print one line to standard error, if there is one, and give what ends the command."""
     if message:

@@ -1,7 +1,5 @@
 """``mammonode studies``: the study log, and what a person can ask to be done again."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
@@ -9,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from node.commands import conflicts
 from node.commands.options import (
     ConfigOption,
     JSONOption,
@@ -19,14 +18,12 @@ from node.commands.options import (
 
 if TYPE_CHECKING:
     from node.rerun import Rerun
-    from node.settings import Settings
-    from node.study_log.database import Database
-    from node.work_queue import WorkQueue
 
 app = typer.Typer(
     help="Look at the study log, and have studies analysed or delivered again.",
     no_args_is_help=True,
 )
+app.add_typer(conflicts.app, name="conflicts")
 
 
 class State(StrEnum):
@@ -39,6 +36,7 @@ class State(StrEnum):
     FAILED = "failed"
     SKIPPED = "skipped"
     CANCELED = "canceled"
+    DELETED = "deleted"
 
 
 @app.command(
@@ -65,11 +63,13 @@ def list_(
 
     Times are those of this machine. A score at or above the operating point stands out.
     """
+    from node.commands.open_log import open_log
+    from node.settings_loading import load_settings
     from node.study_log import queries
     from node.study_log.tables import StudyState
 
     states = tuple(StudyState[item.name] for item in state or ())
-    with _open_log(_load(config)) as database, database.reading() as session:
+    with open_log(load_settings(config)) as database, database.reading() as session:
         studies = queries.list_studies(session, states=states, limit=limit)
         total = queries.count_studies(session, states=states)
     if as_json:
@@ -89,9 +89,11 @@ def list_(
 @app.command(epilog="Example:\n\nmammonode studies show 1.2.840.113619.2.55.3.604688119")
 def show(study: StudyArgument, as_json: JSONOption = False, config: ConfigOption = None) -> None:
     """Show one study: AE titles, times, scores by view and breast, reasons, results, deliveries."""
+    from node.commands.open_log import open_log
+    from node.settings_loading import load_settings
     from node.study_log import queries
 
-    with _open_log(_load(config)) as database, database.reading() as session:
+    with open_log(load_settings(config)) as database, database.reading() as session:
         answer = queries.read_study(session, queries.find_study_instance_uid(session, study))
     if as_json:
         print_json(answer)
@@ -109,12 +111,14 @@ def retry(study: StudyArgument, as_json: JSONOption = False, config: ConfigOptio
     The node that serves takes the work up by itself; it need not be running now.
     """
     from node import rerun
+    from node.commands.open_log import find_study, open_log_and_queue
+    from node.settings_loading import load_settings
 
-    with _open_log_and_queue(_load(config)) as (database, queue):
+    with open_log_and_queue(load_settings(config)) as (database, queue):
         answer = rerun.retry(
             database,
             queue,
-            study_instance_uid=_find(database, study),
+            study_instance_uid=find_study(database, study),
             at=datetime.now(UTC),
         )
     _print_rerun(answer, as_json=as_json)
@@ -140,67 +144,19 @@ def reanalyse(
 ) -> None:
     """Analyse a study anew, as a new revision whose reports replace those of the one before."""
     from node import rerun
+    from node.commands.open_log import find_study, open_log_and_queue
+    from node.settings_loading import load_settings
 
     folder = "" if weights is None else str(weights.expanduser().absolute())
-    with _open_log_and_queue(_load(config)) as (database, queue):
+    with open_log_and_queue(load_settings(config)) as (database, queue):
         answer = rerun.reanalyse(
             database,
             queue,
-            study_instance_uid=_find(database, study),
+            study_instance_uid=find_study(database, study),
             weights=folder,
             at=datetime.now(UTC),
         )
     _print_rerun(answer, as_json=as_json)
-
-
-def _load(config: Path | None) -> "Settings":
-    from node.settings_loading import load_settings
-
-    return load_settings(config)
-
-
-@contextmanager
-def _open_log(settings: "Settings") -> Iterator["Database"]:
-    """Open the study log that is there; nothing is made.
-
-    Raises
-    ------
-    TransientError
-        If there is none yet.
-    """
-    from node.errors import TransientError
-    from node.study_log.database import SQLITE_FILE, Database, database_url
-
-    if not settings.database.url and not (settings.data_dir / SQLITE_FILE).exists():
-        raise TransientError(
-            reason=f"No study log in {settings.data_dir}: `mammonode serve` makes it. "
-            "Is this the --config that the node runs with?"
-        )
-    database = Database(database_url(settings))
-    try:
-        yield database
-    finally:
-        database.close()
-
-
-@contextmanager
-def _open_log_and_queue(settings: "Settings") -> Iterator[tuple["Database", "WorkQueue"]]:
-    from node.study_log.database import database_url
-    from node.work_queue import WorkQueue
-
-    with _open_log(settings) as database:
-        queue = WorkQueue(database_url(settings))
-        try:
-            yield database, queue
-        finally:
-            queue.close()
-
-
-def _find(database: "Database", study: str) -> str:
-    from node.study_log import queries
-
-    with database.reading() as session:
-        return queries.find_study_instance_uid(session, study)
 
 
 def _print_rerun(rerun: "Rerun", *, as_json: bool) -> None:

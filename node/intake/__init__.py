@@ -1,6 +1,6 @@
 """From an association to a closed study.
 
 `receive` takes the associations, `spool` streams what they bring to disk, `answers` says yes or no
-to each C-STORE, `triage` judges what came, `admit` puts it into the store and the log, and
-`close_out` decides when a study is complete.
+to each C-STORE, `triage` judges what came, `facts` takes from it what the log keeps, `admit` puts
+it into the store and the log, and `close_out` decides when a study is complete.
 """

@@ -15,23 +15,21 @@ from pathlib import Path
 from pydicom.datadict import keyword_for_tag
 from pydicom.dataset import Dataset
 from pydicom.tag import BaseTag
-from sqlalchemy import exists, insert, select
+from sqlalchemy import exists, insert, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from model.views import read_view
-from node.errors import TriageReason, UnsuitableInstance
-from node.header import VALUE_ERRORS, dataset_offset, read_header, text_of
-from node.intake.triage import is_image, is_own_result, triage
+from node.header import VALUE_ERRORS, dataset_offset, read_header
+from node.intake.facts import instance_facts, patient_facts
 from node.store import Store
 from node.study_log.database import Database, lock_study
+from node.study_log.removals import is_given_up, take_back
 from node.study_log.tables import (
     Conflict,
     ConflictState,
     Event,
     Instance,
     InstanceKind,
-    Result,
     Study,
     StudyState,
 )
@@ -108,7 +106,7 @@ def admit(arrival: Arrival, *, database: Database, store: Store) -> Admission:
     """
     with database.reading() as session:
         known = _find(session, arrival.sop_instance_uid)
-        if known is not None and _has(session, known, arrival.dataset_sha256):
+        if known is not None and _holds(session, known, arrival.dataset_sha256):
             return Admission.DUPLICATE
     # On the disk first, in a place of its own: whoever wins the race for the row below, neither
     # file is written over.
@@ -117,6 +115,7 @@ def admit(arrival: Arrival, *, database: Database, store: Store) -> Admission:
         sop_instance_uid=arrival.sop_instance_uid,
         dataset_sha256=arrival.dataset_sha256,
     )
+    _take_back(database, place)
     store.keep(arrival.file, place)
     try:
         return _record(arrival, place, database, store)
@@ -126,15 +125,24 @@ def admit(arrival: Arrival, *, database: Database, store: Store) -> Admission:
         return _record(arrival, place, database, store)
 
 
+def _take_back(database: Database, place: str) -> None:
+    """See to it that no file is deleted at a place, where one was given up there."""
+    with database.reading() as session:
+        if not is_given_up(session, place):
+            return
+    with database.writing() as session:
+        take_back(session, place)
+
+
 def _record(arrival: Arrival, place: str, database: Database, store: Store) -> Admission:
     """Put the instance into the log, in one transaction."""
     with database.writing() as session:
         study = lock_study(session, arrival.study_instance_uid)
         known = _find(session, arrival.sop_instance_uid)
-        if known is None:
-            _add_instance(session, study, arrival, place)
+        if known is None or known.removed_at is not None:
+            _add_instance(session, study, arrival, place, gone=known)
             return Admission.STORED
-        if _has(session, known, arrival.dataset_sha256):
+        if _holds(session, known, arrival.dataset_sha256):
             if known.path != place:  # aside since the first look: this copy is one too many
                 store.remove(place)
             return Admission.DUPLICATE
@@ -147,57 +155,66 @@ def _find(session: Session, sop_instance_uid: str) -> Instance | None:
     return session.scalars(statement).one_or_none()
 
 
-def _has(session: Session, known: Instance, dataset_sha256: str) -> bool:
-    """Say whether this very data set was taken before, in the first place or aside."""
+def _holds(session: Session, known: Instance, dataset_sha256: str) -> bool:
+    """Say whether this very data set is here, in the first place or aside.
+
+    One that was here and whose file was given up is not: to acknowledge it is to keep it again.
+    """
+    if known.removed_at is not None:
+        return False
     if known.dataset_sha256 == dataset_sha256:
         return True
     aside = exists().where(
-        Conflict.instance_id == known.id, Conflict.dataset_sha256 == dataset_sha256
+        Conflict.instance_id == known.id,
+        Conflict.dataset_sha256 == dataset_sha256,
+        Conflict.state == ConflictState.OPEN,
     )
     return bool(session.scalar(select(aside)))
 
 
-def _add_instance(session: Session, study: Study | None, arrival: Arrival, place: str) -> None:
-    header = arrival.header
-    kind = _kind(session, arrival)
+def _add_instance(
+    session: Session,
+    study: Study | None,
+    arrival: Arrival,
+    place: str,
+    *,
+    gone: Instance | None,
+) -> None:
+    """Enter an instance; `gone` is its row from before its file was given up."""
+    facts = instance_facts(session, arrival.header)
     if study is None:
         study = _new_study(arrival)
         session.add(study)
-    elif kind is InstanceKind.IMAGE:
+    elif study.state == StudyState.DELETED:
+        _return(session, study, arrival)
+    elif facts["kind"] is InstanceKind.IMAGE:
         _reopen(session, study, arrival)
-    view = read_view(header)
-    reason, detail = _triage(header)
     session.flush()
-    # Plain inserts: an object in the study's collections would load all that is in them.
-    session.execute(
-        insert(Instance).values(
-            study_id=study.id,
-            sop_instance_uid=arrival.sop_instance_uid,
-            sop_class_uid=str(header.SOPClassUID),
-            series_instance_uid=str(header.SeriesInstanceUID),
-            transfer_syntax_uid=arrival.transfer_syntax_uid,
-            kind=kind,
-            modality=text_of(header, "Modality"),
-            laterality=view.laterality,
-            view_position=view.view_position,
-            triage_reason=reason,
-            triage_detail=detail,
-            path=place,
-            size_bytes=arrival.dataset_bytes,
-            dataset_sha256=arrival.dataset_sha256,
-            calling_ae_title=arrival.calling_ae_title,
-            received_at=arrival.received_at,
-        )
-    )
+    values = facts | {
+        "study_id": study.id,
+        "sop_instance_uid": arrival.sop_instance_uid,
+        "transfer_syntax_uid": arrival.transfer_syntax_uid,
+        "path": place,
+        "size_bytes": arrival.dataset_bytes,
+        "dataset_sha256": arrival.dataset_sha256,
+        "calling_ae_title": arrival.calling_ae_title,
+        "received_at": arrival.received_at,
+        "removed_at": None,
+    }
+    # Plain statements: an object in the study's collections would load all that is in them.
+    if gone is None:
+        session.execute(insert(Instance).values(values))
+    else:
+        session.execute(update(Instance).where(Instance.id == gone.id).values(values))
     _note(
         session,
         study,
         arrival,
-        "instance_received",
-        kind=kind,
+        "instance_received" if gone is None else "instance_received_again",
+        kind=facts["kind"],
         calling_ae_title=arrival.calling_ae_title,
         size_bytes=arrival.dataset_bytes,
-        triage_reason=reason,
+        triage_reason=facts["triage_reason"],
     )
 
 
@@ -215,19 +232,10 @@ def _note(
 
 
 def _new_study(arrival: Arrival) -> Study:
-    header = arrival.header
     return Study(
         study_instance_uid=arrival.study_instance_uid,
         state=StudyState.RECEIVING,
-        patient_id=text_of(header, "PatientID"),
-        issuer_of_patient_id=text_of(header, "IssuerOfPatientID"),
-        patient_name=text_of(header, "PatientName"),
-        patient_birth_date=text_of(header, "PatientBirthDate"),
-        patient_sex=text_of(header, "PatientSex"),
-        accession_number=text_of(header, "AccessionNumber"),
-        study_date=text_of(header, "StudyDate"),
-        study_time=text_of(header, "StudyTime"),
-        study_description=text_of(header, "StudyDescription"),
+        **patient_facts(arrival.header),
         calling_ae_title=arrival.calling_ae_title,
         called_ae_title=arrival.called_ae_title,
         first_received_at=arrival.received_at,
@@ -236,9 +244,30 @@ def _new_study(arrival: Arrival) -> Study:
     )
 
 
+def _return(session: Session, study: Study, arrival: Arrival) -> None:
+    """Let a deleted study begin anew, with the first instance that comes of it again."""
+    for name, value in patient_facts(arrival.header).items():
+        setattr(study, name, value)
+    study.calling_ae_title = arrival.calling_ae_title
+    study.called_ae_title = arrival.called_ae_title
+    _reopen(session, study, arrival)
+    logger.warning(
+        "A study that was deleted on request is received again",
+        extra={
+            "event": "deleted_study_received",
+            "study_instance_uid": study.study_instance_uid,
+            "calling_ae_title": arrival.calling_ae_title,
+        },
+    )
+
+
 def _reopen(session: Session, study: Study, arrival: Arrival) -> None:
     """Start or prolong the wait for a complete study; a later image means a new revision."""
-    has_image = exists().where(Instance.study_id == study.id, Instance.kind == InstanceKind.IMAGE)
+    has_image = exists().where(
+        Instance.study_id == study.id,
+        Instance.kind == InstanceKind.IMAGE,
+        Instance.removed_at.is_(None),
+    )
     is_first_of_revision = study.state != StudyState.RECEIVING or not session.scalar(
         select(has_image)
     )
@@ -260,21 +289,21 @@ def _add_conflict(
         sop_instance_uid=arrival.sop_instance_uid,
         dataset_sha256=arrival.dataset_sha256,
     )
+    take_back(session, aside)
     if store.path(place).exists():  # else an earlier try moved it and failed afterwards
         store.move(place, aside)
     differing = ",".join(_differing_keywords(arrival, known, store))
-    session.add(
-        Conflict(
-            instance=known,
-            state=ConflictState.OPEN,
-            path=aside,
-            size_bytes=arrival.dataset_bytes,
-            dataset_sha256=arrival.dataset_sha256,
-            differing_keywords=differing,
-            calling_ae_title=arrival.calling_ae_title,
-            received_at=arrival.received_at,
-        )
-    )
+    conflict = _decided_before(session, known, arrival.dataset_sha256)
+    if conflict is None:
+        conflict = Conflict(instance=known, dataset_sha256=arrival.dataset_sha256)
+        session.add(conflict)
+    conflict.state = ConflictState.OPEN
+    conflict.decided_at = conflict.decided_by = None
+    conflict.path = aside
+    conflict.size_bytes = arrival.dataset_bytes
+    conflict.differing_keywords = differing
+    conflict.calling_ae_title = arrival.calling_ae_title
+    conflict.received_at = arrival.received_at
     _note(
         session,
         known.study,
@@ -285,19 +314,12 @@ def _add_conflict(
     )
 
 
-def _kind(session: Session, arrival: Arrival) -> InstanceKind:
-    is_in_our_log = exists().where(Result.sop_instance_uid == arrival.sop_instance_uid)
-    if session.scalar(select(is_in_our_log)) or is_own_result(arrival.header):
-        return InstanceKind.OWN_RESULT
-    return InstanceKind.IMAGE if is_image(arrival.header) else InstanceKind.NON_IMAGE
-
-
-def _triage(header: Dataset) -> tuple[TriageReason | None, str]:
-    try:
-        triage(header)
-    except UnsuitableInstance as unsuitable:
-        return unsuitable.reason, unsuitable.detail
-    return None, ""
+def _decided_before(session: Session, known: Instance, dataset_sha256: str) -> Conflict | None:
+    """Find the row of a data set that was kept aside before, and whose file is gone since."""
+    statement = select(Conflict).where(
+        Conflict.instance_id == known.id, Conflict.dataset_sha256 == dataset_sha256
+    )
+    return session.scalars(statement).one_or_none()
 
 
 def _differing_keywords(arrival: Arrival, known: Instance, store: Store) -> Iterator[str]:

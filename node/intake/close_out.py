@@ -228,7 +228,11 @@ class CloseOut:
 
 
 def _images_of(study: Study) -> tuple[ColumnElement[bool], ...]:
-    return Instance.study_id == study.id, Instance.kind == InstanceKind.IMAGE
+    return (
+        Instance.study_id == study.id,
+        Instance.kind == InstanceKind.IMAGE,
+        Instance.removed_at.is_(None),
+    )
 
 
 def _has_view_set(session: Session, study: Study) -> bool:

@@ -59,11 +59,16 @@ class StudySummary:
     first_received_at, last_received_at
         Of the revision that is, or was last, received.
     instances
-        How many are stored.
+        How many are here.
     revision
         The newest, or None while the first is still being received.
     failed_deliveries, open_deliveries
         How many destinations of the newest revision were given up, and how many still wait.
+    open_conflicts
+        How many data sets are kept aside until a person decides.
+    removed_at
+        When files of it were last given up, by retention or on request; None: never, or all that
+        was removed has been received again.
     """
 
     study_instance_uid: str
@@ -76,6 +81,8 @@ class StudySummary:
     revision: RevisionAnswer | None
     failed_deliveries: int
     open_deliveries: int
+    open_conflicts: int
+    removed_at: datetime | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,6 +97,8 @@ class InstanceAnswer:
         AI malignancy score in [0, 1]; None if it was not analysed, or not yet.
     triage_reason, triage_detail
         Why it is not analysed, and what was found.
+    removed_at
+        When its file was given up; None: it is here.
     """
 
     sop_instance_uid: str
@@ -106,22 +115,46 @@ class InstanceAnswer:
     calling_ae_title: str
     received_at: datetime
     path: str
+    removed_at: datetime | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConflictAnswer:
-    """Another data set that came under a SOP Instance UID that is taken; a person decides."""
+    """Another data set that came under a SOP Instance UID that is taken; a person decides.
 
+    Attributes
+    ----------
+    differing_keywords
+        Of the attributes that differ from those of the instance; never their values.
+    dataset_sha256
+        What tells it from other data sets; its beginning names it on the command line.
+    decided_at, decided_by
+        When and by whom it was accepted or discarded; None while it is open.
+    """
+
+    study_instance_uid: str
     sop_instance_uid: str
     state: ConflictState
     differing_keywords: tuple[str, ...]
+    dataset_sha256: str
+    size_bytes: int
     calling_ae_title: str
     received_at: datetime
+    decided_at: datetime | None
+    decided_by: str | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ResultAnswer:
-    """One result object of the newest revision; `path` is relative to the data folder."""
+    """One result object of the newest revision.
+
+    Attributes
+    ----------
+    path
+        Relative to the data folder.
+    removed_at
+        When its file was given up; None: it is here.
+    """
 
     kind: str
     sop_class_uid: str
@@ -131,6 +164,7 @@ class ResultAnswer:
     path: str
     size_bytes: int
     created_at: datetime
+    removed_at: datetime | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -169,10 +203,20 @@ class EventAnswer:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class DeletionAnswer:
+    """That a person had the files of a study deleted; it may have been received again since."""
+
+    at: datetime
+    by: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class StudyAnswer:
     """One study with all that the log knows of it; `results` are of the newest revision."""
 
     summary: StudySummary
+    deletion: DeletionAnswer | None
     revisions: tuple[RevisionAnswer, ...]
     instances: tuple[InstanceAnswer, ...]
     conflicts: tuple[ConflictAnswer, ...]

@@ -4,6 +4,7 @@ Nothing here changes the log.
 """
 
 from collections.abc import Sequence
+from datetime import datetime
 
 from sqlalchemy import ColumnElement, Select, and_, func, select, true
 from sqlalchemy.orm import Session, selectinload
@@ -11,6 +12,7 @@ from sqlalchemy.orm import Session, selectinload
 from node.errors import UnknownStudy
 from node.study_log.answers import (
     ConflictAnswer,
+    DeletionAnswer,
     DeliveryAnswer,
     EventAnswer,
     InstanceAnswer,
@@ -119,10 +121,11 @@ def read_study(session: Session, study_instance_uid: str) -> StudyAnswer:
     newest = study.revisions[-1] if study.revisions else None
     return StudyAnswer(
         summary=summary,
+        deletion=_deletion(study),
         revisions=tuple(_revision(revision) for revision in study.revisions),
         instances=_instances(study, newest),
         conflicts=tuple(
-            _conflict(instance, conflict)
+            _conflict(conflict, study_instance_uid, instance.sop_instance_uid)
             for instance in study.instances
             for conflict in instance.conflicts
         ),
@@ -139,15 +142,48 @@ def read_study(session: Session, study_instance_uid: str) -> StudyAnswer:
     )
 
 
+def list_conflicts(
+    session: Session,
+    *,
+    states: Sequence[ConflictState] = (ConflictState.OPEN,),
+    study_instance_uid: str | None = None,
+) -> tuple[ConflictAnswer, ...]:
+    """List data sets that came under a SOP Instance UID that is taken, the newest first.
+
+    Parameters
+    ----------
+    session
+        Of `Database.reading`.
+    states
+        Only these; empty: all.
+    study_instance_uid
+        Only of this study; None: of all.
+    """
+    statement = (
+        select(Conflict, Instance.sop_instance_uid, Study.study_instance_uid)
+        .join(Instance, Instance.id == Conflict.instance_id)
+        .join(Study, Study.id == Instance.study_id)
+        .order_by(Conflict.received_at.desc(), Conflict.id.desc())
+    )
+    if states:
+        statement = statement.where(Conflict.state.in_([state.value for state in states]))
+    if study_instance_uid is not None:
+        statement = statement.where(Study.study_instance_uid == study_instance_uid)
+    return tuple(
+        _conflict(conflict, study, instance)
+        for conflict, instance, study in session.execute(statement)
+    )
+
+
 def _in_states(states: Sequence[StudyState]) -> ColumnElement[bool]:
     return Study.state.in_([state.value for state in states]) if states else true()
 
 
-def _summaries() -> "Select[Study, int, Revision | None, int, int]":
+def _summaries() -> "Select[Study, int, Revision | None, int, int, int, datetime | None]":
     """Select studies with what their lines need, in one statement."""
     instances = (
         select(func.count(Instance.id))
-        .where(Instance.study_id == Study.id)
+        .where(Instance.study_id == Study.id, Instance.removed_at.is_(None))
         .correlate(Study)
         .scalar_subquery()
     )
@@ -157,12 +193,27 @@ def _summaries() -> "Select[Study, int, Revision | None, int, int]":
         .correlate(Study)
         .scalar_subquery()
     )
+    open_conflicts = (
+        select(func.count(Conflict.id))
+        .join(Instance, Instance.id == Conflict.instance_id)
+        .where(Instance.study_id == Study.id, Conflict.state == ConflictState.OPEN.value)
+        .correlate(Study)
+        .scalar_subquery()
+    )
+    removed_at = (
+        select(func.max(Instance.removed_at))
+        .where(Instance.study_id == Study.id)
+        .correlate(Study)
+        .scalar_subquery()
+    )
     return select(
         Study,
         instances,
         Revision,
         _deliveries_in(DeliveryState.FAILED),
         _deliveries_in(DeliveryState.PENDING, DeliveryState.IN_PROGRESS),
+        open_conflicts,
+        removed_at,
     ).outerjoin(Revision, and_(Revision.study_id == Study.id, Revision.number == newest))
 
 
@@ -179,7 +230,13 @@ def _deliveries_in(*states: DeliveryState) -> ColumnElement[int]:
 
 
 def _summary(
-    study: Study, instances: int, newest: Revision | None, failed: int, still_open: int
+    study: Study,
+    instances: int,
+    newest: Revision | None,
+    failed: int,
+    still_open: int,
+    open_conflicts: int,
+    removed_at: datetime | None,
 ) -> StudySummary:
     return StudySummary(
         study_instance_uid=study.study_instance_uid,
@@ -192,6 +249,8 @@ def _summary(
         revision=None if newest is None else _revision(newest),
         failed_deliveries=failed,
         open_deliveries=still_open,
+        open_conflicts=open_conflicts,
+        removed_at=removed_at,
     )
 
 
@@ -239,19 +298,33 @@ def _instances(study: Study, newest: Revision | None) -> tuple[InstanceAnswer, .
                 calling_ae_title=instance.calling_ae_title,
                 received_at=instance.received_at,
                 path=instance.path,
+                removed_at=instance.removed_at,
             )
         )
     return tuple(answers)
 
 
-def _conflict(instance: Instance, conflict: Conflict) -> ConflictAnswer:
+def _conflict(conflict: Conflict, study_instance_uid: str, sop_instance_uid: str) -> ConflictAnswer:
     keywords = conflict.differing_keywords
     return ConflictAnswer(
-        sop_instance_uid=instance.sop_instance_uid,
+        study_instance_uid=study_instance_uid,
+        sop_instance_uid=sop_instance_uid,
         state=ConflictState(conflict.state),
         differing_keywords=tuple(keywords.split(",")) if keywords else (),
+        dataset_sha256=conflict.dataset_sha256,
+        size_bytes=conflict.size_bytes,
         calling_ae_title=conflict.calling_ae_title,
         received_at=conflict.received_at,
+        decided_at=conflict.decided_at,
+        decided_by=conflict.decided_by,
+    )
+
+
+def _deletion(study: Study) -> DeletionAnswer | None:
+    if study.deleted_at is None:
+        return None
+    return DeletionAnswer(
+        at=study.deleted_at, by=study.deleted_by or "", reason=study.deletion_reason or ""
     )
 
 
@@ -266,6 +339,7 @@ def _results(revision: Revision) -> tuple[ResultAnswer, ...]:
             path=result.path,
             size_bytes=result.size_bytes,
             created_at=result.created_at,
+            removed_at=result.removed_at,
         )
         for result in revision.results
     )

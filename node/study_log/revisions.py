@@ -6,11 +6,21 @@ from datetime import datetime
 from node.study_log.tables import (
     CloseReason,
     Instance,
+    InstanceKind,
     InstanceOutcome,
     Revision,
     Study,
     StudyState,
 )
+
+
+def images_here(study: Study) -> list[Instance]:
+    """List the images of a study whose files have not been given up."""
+    return [
+        instance
+        for instance in study.instances
+        if instance.kind == InstanceKind.IMAGE and instance.removed_at is None
+    ]
 
 
 def add_revision(

@@ -3,9 +3,10 @@
 ::
 
     study ─┬─ instance ── conflict
-           ├─ revision ─┬─ instance_result
+           ├─ revision ─┬─ instance_outcome
            │            ├─ result ──────────┐
            │            └─ delivery ── delivery_object
+           ├─ removal
            └─ event
     worker
 
@@ -49,6 +50,7 @@ class StudyState(StrEnum):
     FAILED = "FAILED"
     SKIPPED = "SKIPPED"
     CANCELED = "CANCELED"
+    DELETED = "DELETED"
 
 
 class InstanceKind(StrEnum):
@@ -71,23 +73,31 @@ class CloseReason(StrEnum):
     CAP = "the longest wait is over"
     REANALYSE = "a person asked for another analysis"
     RETRY = "a person asked to try a failed analysis again"
+    CONFLICT = "a person accepted another data set"
 
 
 class DeliveryState(StrEnum):
     """Where the results of one revision stand on their way to one destination.
 
     PENDING: due now or at `due_at`. IN PROGRESS: a worker sends. COMPLETED: every object was
-    acknowledged. FAILED: given up, with a reason; one command sends it again.
+    acknowledged. FAILED: given up, with a reason; one command sends it again. CANCELED: its study
+    was deleted before it had ended.
     """
 
     PENDING = "PENDING"
     IN_PROGRESS = "IN PROGRESS"
     COMPLETED = "COMPLETED"
     FAILED = "FAILED"
+    CANCELED = "CANCELED"
 
 
 class ConflictState(StrEnum):
-    """What a person decided about a second data set under a SOP Instance UID that is taken."""
+    """What a person decided about a second data set under a SOP Instance UID that is taken.
+
+    OPEN: nothing yet; it is kept aside. ACCEPTED: it is the instance now. DISCARDED: its file is
+    gone. The same data set coming again is kept aside again, whatever was decided before: what is
+    acknowledged is held.
+    """
 
     OPEN = "OPEN"
     ACCEPTED = "ACCEPTED"
@@ -159,6 +169,10 @@ class Study(Base):
     last_received_at: Mapped[datetime] = mapped_column(index=True)
     quiet_from_at: Mapped[datetime]
     """Quiet time is counted from here: the last instance, or the node's start if that is later."""
+    deleted_at: Mapped[datetime | None]
+    """When a person last had its files deleted; it may have been received again since."""
+    deleted_by: Mapped[str | None]
+    deletion_reason: Mapped[str | None]
 
     instances: Mapped[list["Instance"]] = relationship(
         back_populates="study", order_by="Instance.id"
@@ -194,6 +208,8 @@ class Instance(Base):
     dataset_sha256: Mapped[str] = mapped_column(String(64))
     calling_ae_title: Mapped[str]
     received_at: Mapped[datetime]
+    removed_at: Mapped[datetime | None]
+    """When its file was given up, by retention or on request; None: the file is there."""
 
     study: Mapped[Study] = relationship(back_populates="instances")
     conflicts: Mapped[list["Conflict"]] = relationship(back_populates="instance")
@@ -215,6 +231,9 @@ class Conflict(Base):
     """Keywords of the attributes that differ, joined by commas; never their values."""
     calling_ae_title: Mapped[str]
     received_at: Mapped[datetime]
+    decided_at: Mapped[datetime | None]
+    decided_by: Mapped[str | None]
+    """User who accepted or discarded it; None while it is open."""
 
     instance: Mapped[Instance] = relationship(back_populates="conflicts")
 
@@ -293,7 +312,11 @@ class Result(Base):
     source_sop_instance_uid: Mapped[str | None] = mapped_column(String(64))
     path: Mapped[str]
     size_bytes: Mapped[int] = mapped_column(BigInteger)
+    file_sha256: Mapped[str | None] = mapped_column(String(64))
+    """Of the whole file; None in rows from before it was kept."""
     created_at: Mapped[datetime]
+    removed_at: Mapped[datetime | None]
+    """When its file was given up, by retention or on request; None: the file is there."""
 
     revision: Mapped[Revision] = relationship(back_populates="results")
 
@@ -340,6 +363,22 @@ class DeliveryObject(Base):
 
     delivery: Mapped[Delivery] = relationship(back_populates="objects")
     result: Mapped[Result] = relationship()
+
+
+class Removal(Base):
+    """A file that no row promises any more, and that is still to be deleted.
+
+    Written in the transaction that gives the file up, so that a crash leaves neither a row without
+    its file nor a file that nobody remembers.
+    """
+
+    __tablename__ = "removal"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    study_id: Mapped[int] = mapped_column(ForeignKey("study.id"), index=True)
+    path: Mapped[str] = mapped_column(unique=True)
+    """Relative to the data folder, with forward slashes."""
+    asked_at: Mapped[datetime]
 
 
 class Event(Base):

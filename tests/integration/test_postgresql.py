@@ -1,12 +1,5 @@
 """A study through a node whose log and queue are in a real PostgreSQL."""
 
-import contextlib
-import os
-import shutil
-import socket
-import subprocess
-import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 from textwrap import dedent
 
@@ -19,60 +12,10 @@ from node.demo.pacs import AE_TITLE, FilingPacs
 from node.study_log.tables import StudyState
 from phantoms import screening_study
 from serving import delivering_settings, running_node, wait_until
-from validators import require_peer
 
 pytestmark = [pytest.mark.integration, pytest.mark.slow]
 
 STUDY_DEADLINE_S = 200
-
-
-@pytest.fixture
-def postgresql_url() -> Iterator[str]:
-    """Start a PostgreSQL of the test's own, and end it."""
-    # Debian puts the server's programs where only the newest version is looked for.
-    folders = sorted(Path("/usr/lib/postgresql").glob("*/bin"))
-    programs = folders[-1] if folders else require_peer("postgres").parent
-    # PostgreSQL refuses to run as root, and another user cannot enter pytest's folders.
-    is_root = os.geteuid() == 0
-    as_user = ["runuser", "-u", "postgres", "--"] if is_root else []
-    folder = Path(tempfile.mkdtemp(prefix="postgresql-"))
-    if is_root:
-        shutil.chown(folder, "postgres")
-    data = folder / "data"
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    subprocess.run(
-        [
-            *as_user,
-            str(programs / "initdb"),
-            "-D",
-            str(data),
-            "-U",
-            "node",
-            "-A",
-            "trust",
-            "-E",
-            "UTF8",
-        ],
-        check=True,
-        capture_output=True,
-        cwd="/",
-    )
-    options = f"-p {port} -c listen_addresses=127.0.0.1 -c unix_socket_directories="
-    control = [*as_user, str(programs / "pg_ctl"), "-D", str(data), "-w"]
-    subprocess.run(
-        [*control, "-l", str(folder / "log"), "-o", options, "start"],
-        check=True,
-        stdout=subprocess.DEVNULL,
-        cwd="/",
-    )
-    try:
-        yield f"postgresql+psycopg://node@127.0.0.1:{port}/postgres"
-    finally:
-        subprocess.run([*control, "-m", "immediate", "stop"], check=False, cwd="/")
-        with contextlib.suppress(OSError):
-            shutil.rmtree(folder)
 
 
 def test_a_study_is_analysed_and_delivered_on_postgresql(

@@ -6,6 +6,7 @@ import socket
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 import typer
@@ -18,25 +19,33 @@ from node.commands.options import ExitCode, exit_code_for
 from node.errors import PermanentError, SettingsError, TransientError, UnknownStudy
 
 COMMANDS = ("serve", "demo", "predict", "studies", "check", "version")
-STUDIES_COMMANDS = ("list", "show", "retry", "reanalyse")
+STUDIES_COMMANDS = (
+    "list",
+    "show",
+    "retry",
+    "reanalyse",
+    "conflicts",
+    "conflicts accept",
+    "conflicts discard",
+)
 READ_SETTINGS = (
     "serve",
     "check",
     "predict",
-    "studies list",
-    "studies show",
-    "studies retry",
-    "studies reanalyse",
+    *(f"studies {name}" for name in STUDIES_COMMANDS),
 )
 PRINT_TABLES = ("check", "studies list", "studies show")
 
 
-def command_names() -> set[str]:
-    """Give every command as it is typed."""
+def command_names(group: Any = None, above: str = "") -> set[str]:
+    """Give every command as it is typed; a group that does something by itself is one too."""
+    group = group or typer.main.get_command(app)
     names: set[str] = set()
-    for name, command in typer.main.get_command(app).commands.items():  # type: ignore[attr-defined]
-        inner = getattr(command, "commands", {})
-        names |= {f"{name} {sub}" for sub in inner} or {name}
+    for name, command in group.commands.items():
+        if getattr(command, "commands", None):
+            names |= command_names(command, f"{above}{name} ")
+        if not getattr(command, "commands", None) or command.invoke_without_command:
+            names.add(f"{above}{name}")
     return names
 
 

@@ -1,23 +1,18 @@
 """What becomes of an instance: stored, known, in conflict; and of its study."""
 
-import hashlib
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
-from typing import Any
 
 import pytest
 from pydicom.dataset import Dataset
 from pydicom.uid import EnhancedSRStorage, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 from sqlalchemy import delete, select
 
+from bench import BEGIN, Bench, phantom
 from node.equipment import MANUFACTURER, MODEL_NAME
 from node.errors import TriageReason
-from node.header import dataset_offset, read_header
-from node.intake.admit import Admission, Arrival, admit
-from node.settings import Settings
-from node.store import Store
-from node.study_log.database import Database
+from node.intake.admit import Admission, admit
 from node.study_log.tables import (
     Conflict,
     Instance,
@@ -28,73 +23,14 @@ from node.study_log.tables import (
     StudyState,
 )
 from peers import files_below
-from phantoms import film, mammogram, uid, write
+from phantoms import film, uid
 
-BEGIN = datetime(2026, 3, 1, 8, 0, tzinfo=UTC)
 SECOND_DAY = BEGIN + timedelta(days=1)
-
-
-class Bench:
-    """A log and a store that instances are admitted to without a network."""
-
-    def __init__(self, folder: Path) -> None:
-        settings = Settings(data_dir=folder / "data")
-        self.database = Database.open(settings)
-        self.database.migrate()
-        self.store = Store(settings.data_dir)
-        self.store.prepare()
-
-    def admit(self, ds: Dataset, at: datetime = BEGIN) -> Admission:
-        return admit(self.arrival(ds, at), database=self.database, store=self.store)
-
-    def arrival(self, ds: Dataset, at: datetime = BEGIN) -> Arrival:
-        file = write(ds, self.store.incoming)
-        offset = dataset_offset(file)
-        dataset = file.read_bytes()[offset:]
-        return Arrival(
-            header=read_header(
-                file,
-                transfer_syntax_uid=ds.file_meta.TransferSyntaxUID,
-                dataset_offset=offset,
-                max_dataset_bytes=10**8,
-            ),
-            file=file,
-            transfer_syntax_uid=str(ds.file_meta.TransferSyntaxUID),
-            dataset_bytes=len(dataset),
-            dataset_sha256=hashlib.sha256(dataset).hexdigest(),
-            calling_ae_title="MODALITY",
-            called_ae_title="MAMMONODE",
-            received_at=at,
-        )
-
-    def study(self) -> Study:
-        with self.database.reading() as session:
-            return session.scalars(select(Study)).one()
-
-    def events(self) -> list[str]:
-        with self.database.reading() as session:
-            return [event.event for event in session.scalars(select(Study)).one().events]
-
-    def instances(self) -> list[Instance]:
-        with self.database.reading() as session:
-            return list(session.scalars(select(Instance).order_by(Instance.id)))
-
-    def conflicts(self) -> list[Conflict]:
-        with self.database.reading() as session:
-            return list(session.scalars(select(Conflict).order_by(Conflict.id)))
-
-    def set_state(self, state: StudyState) -> None:
-        with self.database.writing() as session:
-            session.scalars(select(Study)).one().state = state
 
 
 @pytest.fixture
 def bench(tmp_path: Path) -> Bench:
     return Bench(tmp_path)
-
-
-def phantom(**options: Any) -> Dataset:
-    return mammogram(rows=32, columns=24, **options)
 
 
 def test_a_new_instance_is_stored_and_logged(bench: Bench) -> None:

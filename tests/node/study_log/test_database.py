@@ -7,17 +7,99 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
-from sqlalchemy import text
+from sqlalchemy import select, text
 from sqlalchemy.exc import IntegrityError
 
 from node.errors import PermanentError
-from node.settings import Settings
-from node.study_log.database import VERSION_TABLE, Database, newest_version
-from node.study_log.tables import Base, Event, Worker
+from node.settings import DatabaseSettings, Settings
+from node.study_log.database import VERSION_TABLE, Database, _alembic_config, newest_version
+from node.study_log.tables import Base, Event, Study, Worker
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
+
+
+AT = "2026-03-01 00:00:00+00:00"
+FIRST_ROWS = {
+    "study": {
+        "id": 1,
+        "study_instance_uid": "1.2.3",
+        "state": "COMPLETED",
+        **dict.fromkeys(
+            (
+                "patient_id",
+                "issuer_of_patient_id",
+                "patient_name",
+                "patient_birth_date",
+                "patient_sex",
+                "accession_number",
+                "study_date",
+                "study_time",
+                "study_description",
+                "calling_ae_title",
+                "called_ae_title",
+            ),
+            "",
+        ),
+        "first_received_at": AT,
+        "last_received_at": AT,
+        "quiet_from_at": AT,
+    },
+    "instance": {
+        "id": 1,
+        "study_id": 1,
+        "sop_instance_uid": "1.2.3.4",
+        "sop_class_uid": "1.2",
+        "series_instance_uid": "1.2.3.1",
+        "transfer_syntax_uid": "1.2.840.10008.1.2.1",
+        "kind": "image",
+        "modality": "MG",
+        "triage_detail": "",
+        "path": "a.dcm",
+        "size_bytes": 1,
+        "dataset_sha256": "aa",
+        "calling_ae_title": "A",
+        "received_at": AT,
+    },
+    "conflict": {
+        "id": 1,
+        "instance_id": 1,
+        "state": "OPEN",
+        "path": "c.dcm",
+        "size_bytes": 1,
+        "dataset_sha256": "bb",
+        "differing_keywords": "",
+        "calling_ae_title": "A",
+        "received_at": AT,
+    },
+    "revision": {
+        "id": 1,
+        "study_id": 1,
+        "number": 1,
+        "state": "COMPLETED",
+        "close_reason": "",
+        "closed_at": AT,
+        "weights": "",
+        "attempt": 1,
+        "interruptions": 0,
+        "reason": "",
+    },
+    "result": {
+        "id": 1,
+        "revision_id": 1,
+        "kind": "score_report",
+        "index": 0,
+        "sop_class_uid": "1.2",
+        "sop_instance_uid": "1.2.3.5",
+        "series_instance_uid": "1.2.3.6",
+        "path": "r.dcm",
+        "size_bytes": 1,
+        "created_at": AT,
+    },
+}
+"""Rows as version 0001 wrote them."""
 
 
 @pytest.fixture
@@ -25,6 +107,14 @@ def database(tmp_path: Path) -> Database:
     database = Database.open(Settings(data_dir=tmp_path / "data"))
     database.migrate()
     return database
+
+
+def _migrate_to(database: Database, version: str) -> None:
+    """Make the tables as an older version of the node made them."""
+    config = _alembic_config()
+    with database.engine.begin() as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, version)
 
 
 def worker(slot: str) -> Worker:
@@ -39,6 +129,39 @@ def test_the_migrations_lead_to_the_tables_of_the_code(database: Database) -> No
 
         assert context.get_current_revision() == newest_version()
         assert compare_metadata(context, Base.metadata) == []
+
+
+def test_the_first_tables_become_those_of_the_code_with_their_rows(
+    tmp_path: Path, either_database: str
+) -> None:
+    settings = Settings(data_dir=tmp_path / "data", database=DatabaseSettings(url=either_database))
+    database = Database.open(settings)
+    _migrate_to(database, "0001")
+    with database.writing() as session:
+        for table, rows in FIRST_ROWS.items():
+            columns = ", ".join(f'"{name}"' for name in rows)
+            values = ", ".join(f":{name}" for name in rows)
+            session.execute(text(f'INSERT INTO "{table}" ({columns}) VALUES ({values})'), rows)  # noqa: S608
+
+    database.migrate()
+
+    with database.engine.connect() as connection:
+        context = MigrationContext.configure(
+            connection, opts={"version_table": VERSION_TABLE, "compare_type": True}
+        )
+        assert compare_metadata(context, Base.metadata) == []
+    with database.reading() as session:
+        (study,) = session.scalars(select(Study)).all()
+        assert (study.study_instance_uid, study.state) == ("1.2.3", "COMPLETED")
+        assert study.deleted_at is None
+        assert [(i.path, i.removed_at) for i in study.instances] == [("a.dcm", None)]
+        (revision,) = study.revisions
+        assert [(r.path, r.file_sha256, r.removed_at) for r in revision.results] == [
+            ("r.dcm", None, None)
+        ]
+        assert [c.decided_by for c in study.instances[0].conflicts] == [None]
+    assert database.version() == newest_version()
+    database.close()
 
 
 def test_migrating_again_changes_nothing(database: Database) -> None:
