@@ -14,6 +14,7 @@ from apscheduler.schedulers.background import BackgroundScheduler
 from node.analysis.rescue import analyse_anew, analyses_under_way
 from node.delivery.due import deliver_anew, due_tries, enqueue_try, tries_under_way
 from node.keeping.remove import remove_given_up
+from node.keeping.retention import let_go_of_old
 from node.settings import Settings
 from node.store import Store
 from node.study_log.database import Database
@@ -28,6 +29,7 @@ STALLED_INTERVAL_S = 15
 LOST_INTERVAL_S = 60
 DISK_INTERVAL_S = 30
 REMOVAL_INTERVAL_S = 60
+RETENTION_INTERVAL_S = 600
 FORGET_INTERVAL_S = 3600
 AT_ONCE = 100
 """Deliveries that are queued in one transaction; the others follow with the next tick."""
@@ -45,7 +47,7 @@ class Clock:
     Parameters
     ----------
     settings
-        For the watermark of the disk.
+        For the watermark of the disk, and for how long files are kept.
     database
         The study log.
     store
@@ -68,6 +70,7 @@ class Clock:
         close_out: Callable[[], object],
         now: Callable[[], datetime],
     ) -> None:
+        self._retention = settings.retention
         self._low_watermark_bytes = settings.receive.low_watermark_bytes
         self._database = database
         self._store = store
@@ -88,6 +91,7 @@ class Clock:
             ("rescue_stalled", self.rescue_stalled, STALLED_INTERVAL_S),
             ("rescue_lost", self.rescue_lost, LOST_INTERVAL_S),
             ("watch_disk", self.watch_disk, DISK_INTERVAL_S),
+            ("let_go_of_old", self.let_go_of_old, RETENTION_INTERVAL_S),
             ("remove_given_up", self.remove_given_up, REMOVAL_INTERVAL_S),
             ("forget_finished", self.forget_finished, FORGET_INTERVAL_S),
         ):
@@ -153,6 +157,10 @@ class Clock:
     def forget_finished(self) -> None:
         """Take work that ended long ago out of the queue's tables."""
         self._queue.forget_finished(self._now() - timedelta(days=KEEP_FINISHED_DAYS))
+
+    def let_go_of_old(self) -> None:
+        """Give up the files of some studies that are old and delivered."""
+        let_go_of_old(self._database, self._retention, self._now())
 
     def remove_given_up(self) -> None:
         """Delete the files that were given up, and that no analysis reads any more."""

@@ -218,6 +218,15 @@ class DeliverySettings(Section):
         return self
 
 
+class RetentionSettings(Section):
+    """For how long files are kept; the study log keeps its rows for ever."""
+
+    instances_days: Annotated[int, Field(ge=0, le=36500)] = 0
+    """Days that received instances are kept once all is delivered; 0: for ever."""
+    results_days: Annotated[int, Field(ge=0, le=36500)] = 0
+    """Days that result objects are kept once they are delivered; 0: for ever."""
+
+
 class DestinationSettings(Section):
     """One AE that results are sent to."""
 
@@ -275,6 +284,7 @@ class Settings(Section):
     work: WorkSettings = WorkSettings()
     results: ResultsSettings = ResultsSettings()
     delivery: DeliverySettings = DeliverySettings()
+    retention: RetentionSettings = RetentionSettings()
     destinations: tuple[DestinationSettings, ...] = ()
     web: WebSettings = WebSettings()
 

@@ -12,10 +12,18 @@ from sqlalchemy import select
 
 from log_entries import add_delivery, study_entry
 from node.schedule import LOST_INTERVAL_S, WORKER_SILENCE_S, Clock
-from node.settings import ReceiveSettings, Settings
+from node.settings import ReceiveSettings, RetentionSettings, Settings
 from node.store import Store
 from node.study_log.database import Database, database_url
-from node.study_log.tables import Delivery, DeliveryState, Event, Revision, StudyState, Worker
+from node.study_log.tables import (
+    Delivery,
+    DeliveryState,
+    Event,
+    Instance,
+    Revision,
+    StudyState,
+    Worker,
+)
 from node.study_log.workers import beat, give_up_slot, take_slot
 from node.work_queue import AnalysisWork, Checkpoint, DeliveryWork, Work, WorkQueue
 from peers import wait_until
@@ -93,7 +101,11 @@ class Node:
 
 @pytest.fixture
 def node(tmp_path: Path) -> Iterator[Node]:
-    settings = Settings(data_dir=tmp_path, receive=ReceiveSettings(low_watermark_bytes=0))
+    settings = Settings(
+        data_dir=tmp_path,
+        receive=ReceiveSettings(low_watermark_bytes=0),
+        retention=RetentionSettings(instances_days=30),
+    )
     database = Database.open(settings)
     database.migrate()
     queue = WorkQueue(database_url(settings))
@@ -294,3 +306,17 @@ def test_a_job_that_fails_runs_again_and_is_spoken_of_once_and_when_it_works_aga
     assert [r.__dict__["event"] for r in told()] == ["job_failed", "job_recovered"]
     assert told()[0].exc_info is not None
     assert len(runs) >= 3
+
+
+def test_files_whose_time_is_over_are_given_up_and_deleted(node: Node, tmp_path: Path) -> None:
+    node.add_study(StudyState.SKIPPED)
+    with node.database.reading() as session:
+        places = list(session.scalars(select(Instance.path)))
+    for place in places:
+        Store(tmp_path).keep_bytes(b"content", place)
+
+    node.now = START + timedelta(days=31)
+    node.clock.let_go_of_old()
+    node.clock.remove_given_up()
+
+    assert [place for place in places if (tmp_path / place).exists()] == []

@@ -266,7 +266,7 @@ def test_a_file_that_is_missing_is_not_accepted(bench: Bench) -> None:
 class QueueThatBreaks(WorkQueue):
     """Dies where the work is queued: the transaction never ends."""
 
-    def enqueue_analysis(self, session: Session, **_ids: object) -> None:  # type: ignore[override]
+    def enqueue_analysis(self, session: Session, **_ids: object) -> None:
         raise KeyboardInterrupt
 
 
