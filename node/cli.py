@@ -182,6 +182,46 @@ def check(as_json: JSONOption = False, config: ConfigOption = None) -> None:
         raise end_with(ExitCode.FAILURE)
 
 
+@app.command(epilog="Examples:\n\nmammonode fsck\n\nmammonode fsck --repair")
+def fsck(
+    mends: Annotated[
+        bool,
+        typer.Option(
+            "--repair",
+            help="Log as lost what is missing or damaged, so that the PACS may send it again; "
+            "receive anew whole instances that no row knows; delete what nobody will ask for.",
+        ),
+    ] = False,
+    quick: Annotated[
+        bool, typer.Option("--quick", help="Look at sizes alone; else every byte is read.")
+    ] = False,
+    as_json: JSONOption = False,
+    config: ConfigOption = None,
+) -> None:
+    """Compare the study log with the files of the data folder, both ways; one line a finding.
+
+    missing, damaged, unreadable: a row promises another file than there is. unknown: a whole
+    instance without a row. left over: nobody will ask for it. strange: only a person can tell.
+    The node may be running; stop it to have everything looked at. Ends with 1 if anything is left.
+    """
+    from node.commands import fsck as fsck_
+    from node.settings_loading import load_settings
+
+    examined = fsck_.examine(
+        load_settings(config),
+        mends=mends,
+        reads_files=not quick,
+        on_finding=(lambda *_: None) if as_json else fsck_.print_finding,
+        progress=not as_json and make_console().is_terminal,
+    )
+    if as_json:
+        print_json(fsck_.document_of(examined))
+    else:
+        typer.echo(fsck_.summary_of(examined, mends=mends), err=True)
+    if examined.left:
+        raise end_with(ExitCode.FAILURE)
+
+
 @app.command()
 def version(as_json: JSONOption = False) -> None:
     """Print the version."""

@@ -5,6 +5,7 @@ to its last byte (PS3.5 7.1, 7.5, A.4), skipping every value. Memory stays flat 
 object is, deflated ones included: they are inflated to a temporary file first.
 """
 
+import hashlib
 import struct
 import tempfile
 import zlib
@@ -114,6 +115,13 @@ def dataset_offset(path: Path) -> int:
         raise _rejected("the file does not begin with File Meta Information Group Length")
     (length,) = struct.unpack_from("<L", head, 140)
     return _META_LENGTH_END + int(length)
+
+
+def sha256_from(path: Path, offset: int) -> str:
+    """Return the SHA-256 of what a file holds from a byte on, in hexadecimal."""
+    with path.open("rb") as file:
+        file.seek(offset)
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def text_of(ds: Dataset, keyword: str) -> str:

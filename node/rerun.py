@@ -195,8 +195,8 @@ def _images_to_analyse(study: Study) -> list[Instance]:
     gone = [instance.removed_at for instance in study.instances if instance.removed_at]
     if not images and gone:
         raise PermanentError(
-            reason=f"The images of study {study.study_instance_uid} were deleted at "
-            f"{_minute(max(gone))}, as [retention] says. {_SEND_AGAIN}"
+            reason=f"The images of study {study.study_instance_uid} are gone since "
+            f"{_minute(max(gone))}. {_SEND_AGAIN}"
         )
     return images
 
@@ -213,7 +213,7 @@ def _require_images(study: Study, revision: Revision) -> None:
     if gone:
         raise PermanentError(
             reason=f"{len(gone)} of the {len(revision.outcomes)} images of study "
-            f"{study.study_instance_uid} were deleted at {_minute(max(gone))}. {_SEND_AGAIN}"
+            f"{study.study_instance_uid} are gone since {_minute(max(gone))}. {_SEND_AGAIN}"
         )
 
 
@@ -273,7 +273,7 @@ def _deliver_again(study: Study, revision: Revision, at: datetime) -> Rerun:
     gone = [result.removed_at for result in revision.results if result.removed_at]
     if gone:
         raise PermanentError(
-            reason=f"The results of study {study.study_instance_uid} were deleted at "
+            reason=f"The results of study {study.study_instance_uid} are gone since "
             f"{_minute(max(gone))}. `mammonode studies reanalyse` makes new ones while the images "
             "are here."
         )

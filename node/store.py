@@ -115,6 +115,10 @@ class Store:
             study_instance_uid, "conflicts", _hashed_name(sop_instance_uid, dataset_sha256)
         )
 
+    def study_place(self, study_instance_uid: str) -> str:
+        """Return the folder of a study."""
+        return f"studies/{_checked_uid(study_instance_uid)}"
+
     def result_place(self, *, study_instance_uid: str, revision: int, sop_instance_uid: str) -> str:
         """Return where a result object belongs."""
         name = f"{_checked_uid(sop_instance_uid)}.dcm"
@@ -123,6 +127,20 @@ class Store:
     def record_place(self, *, study_instance_uid: str, revision: int) -> str:
         """Return where the outcome of an analysis waits until its results are written."""
         return self._place(study_instance_uid, f"results/{revision:d}", "analysis.npz")
+
+    def study_places(self) -> list[str]:
+        """List the folders of studies, relative to the data folder."""
+        top = self._root / "studies"
+        folders = sorted(top.iterdir()) if top.is_dir() else []
+        return [f"studies/{folder.name}" for folder in folders if folder.is_dir()]
+
+    def places_below(self, folder: str) -> list[str]:
+        """List the files in a folder and its folders, relative to the data folder."""
+        return sorted(
+            path.relative_to(self._root).as_posix()
+            for path in self.path(folder).rglob("*")
+            if path.is_file()
+        )
 
     def path(self, place: str) -> Path:
         """Return the file that a place in the study log means.
@@ -255,7 +273,7 @@ class Store:
         self._flushed.add(folder)
 
     def _place(self, study_instance_uid: str, folder: str, name: str) -> str:
-        return f"studies/{_checked_uid(study_instance_uid)}/{folder}/{name}"
+        return f"{self.study_place(study_instance_uid)}/{folder}/{name}"
 
 
 def _checked_uid(value: str) -> str:

@@ -10,7 +10,8 @@ from pydicom.dataset import Dataset
 from sqlalchemy import select
 
 from node.header import dataset_offset, read_header
-from node.intake.admit import Admission, Arrival, admit
+from node.intake.admit import Admission, admit
+from node.intake.arrival import Arrival
 from node.settings import DatabaseSettings, Settings
 from node.store import Store
 from node.study_log.database import Database, database_url

@@ -14,6 +14,7 @@ from node.study_log.answers import (
     DeliveryAnswer,
     EventAnswer,
     InstanceAnswer,
+    ResultAnswer,
     RevisionAnswer,
     StudyAnswer,
     StudySummary,
@@ -129,7 +130,7 @@ def _facts(study: StudyAnswer, console: Console) -> RenderableType:
         ("Received", received),
     ]
     if summary.removed_at is not None:
-        facts.append(("Files deleted", _second(summary.removed_at)))
+        facts.append(("Files gone since", _second(summary.removed_at)))
     if study.deletion is not None:
         by = f"{_second(study.deletion.at)} by {study.deletion.by}"
         facts.append(("Deleted on request", f"{by}: {study.deletion.reason}"))
@@ -186,12 +187,15 @@ def _conflicts(conflicts: Iterable[ConflictAnswer], console: Console) -> Table:
 def _result_objects(study: StudyAnswer, console: Console) -> Table:
     from pydicom.uid import UID  # late: the list of studies does without
 
-    table = plain_or_ruled_table(console, "Kind", "SOP class", "KiB", "SOP Instance UID")
-    for result in study.results:
+    gone = [_gone(result) for result in study.results]
+    headings = ("Kind", "SOP class", "KiB", *(["File"] if any(gone) else []), "SOP Instance UID")
+    table = plain_or_ruled_table(console, *headings)
+    for result, file in zip(study.results, gone, strict=True):
         table.add_row(
             result.kind,
             UID(result.sop_class_uid).name.removesuffix(" Storage"),
             f"{result.size_bytes / 1024:.0f}",
+            *([file] if any(gone) else []),
             result.sop_instance_uid,
         )
     return table
@@ -243,7 +247,7 @@ def _results(study: StudySummary) -> Text:
     if study.open_conflicts:
         parts.append(Text(_counted(study.open_conflicts, "conflict"), style="yellow"))
     if study.removed_at is not None:
-        parts.append(Text("files deleted", style="dim"))
+        parts.append(Text("files gone", style="dim"))
     return Text(", ").join(parts)
 
 
@@ -289,9 +293,15 @@ def _triage(instance: InstanceAnswer) -> str:
     if instance.kind is not InstanceKind.IMAGE:
         return instance.kind.value
     if not instance.triage_reason:
-        return "" if instance.removed_at is None else f"file deleted {_minute(instance.removed_at)}"
+        return _gone(instance)
     detail = f": {instance.triage_detail}" if instance.triage_detail else ""
     return f"{instance.triage_reason}{detail}"
+
+
+def _gone(row: InstanceAnswer | ResultAnswer) -> str:
+    if row.removed_at is None or row.removed_because is None:
+        return ""
+    return f"file {row.removed_because.value} {_minute(row.removed_at)}"
 
 
 def _second(moment: datetime) -> str:

@@ -6,20 +6,14 @@ file without a row was never acknowledged.
 """
 
 import logging
-from collections.abc import Iterator
-from dataclasses import dataclass
-from datetime import datetime
 from enum import StrEnum
-from pathlib import Path
 
-from pydicom.datadict import keyword_for_tag
-from pydicom.dataset import Dataset
-from pydicom.tag import BaseTag
 from sqlalchemy import exists, insert, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from node.header import VALUE_ERRORS, dataset_offset, read_header
+from node.intake.arrival import Arrival, note, require_file
+from node.intake.aside import keep_aside
 from node.intake.facts import instance_facts, patient_facts
 from node.store import Store
 from node.study_log.database import Database, lock_study
@@ -27,7 +21,6 @@ from node.study_log.removals import is_given_up, take_back
 from node.study_log.tables import (
     Conflict,
     ConflictState,
-    Event,
     Instance,
     InstanceKind,
     Study,
@@ -43,44 +36,6 @@ class Admission(StrEnum):
     STORED = "stored"
     DUPLICATE = "duplicate"
     CONFLICT = "conflict"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Arrival:
-    """An instance that arrived whole, with sound UIDs.
-
-    Attributes
-    ----------
-    header
-        Everything before the pixel data.
-    file
-        Where it was received: a closed file on the store's file system.
-    transfer_syntax_uid
-        As negotiated, and as written in the file meta information.
-    dataset_bytes, dataset_sha256
-        Of the data set as sent, without the file meta information.
-    received_at
-        Aware UTC.
-    """
-
-    header: Dataset
-    file: Path
-    transfer_syntax_uid: str
-    dataset_bytes: int
-    dataset_sha256: str
-    calling_ae_title: str
-    called_ae_title: str
-    received_at: datetime
-
-    @property
-    def study_instance_uid(self) -> str:
-        """Study Instance UID (0020,000D)."""
-        return str(self.header.StudyInstanceUID)
-
-    @property
-    def sop_instance_uid(self) -> str:
-        """SOP Instance UID (0008,0018)."""
-        return str(self.header.SOPInstanceUID)
 
 
 def admit(arrival: Arrival, *, database: Database, store: Store) -> Admission:
@@ -140,13 +95,14 @@ def _record(arrival: Arrival, place: str, database: Database, store: Store) -> A
         study = lock_study(session, arrival.study_instance_uid)
         known = _find(session, arrival.sop_instance_uid)
         if known is None or known.removed_at is not None:
+            require_file(store, place)
             _add_instance(session, study, arrival, place, gone=known)
             return Admission.STORED
         if _holds(session, known, arrival.dataset_sha256):
             if known.path != place:  # aside since the first look: this copy is one too many
                 store.remove(place)
             return Admission.DUPLICATE
-        _add_conflict(session, known, arrival, place, store)
+        keep_aside(session, known, arrival, place, store)
         return Admission.CONFLICT
 
 
@@ -200,13 +156,14 @@ def _add_instance(
         "calling_ae_title": arrival.calling_ae_title,
         "received_at": arrival.received_at,
         "removed_at": None,
+        "removed_because": None,
     }
     # Plain statements: an object in the study's collections would load all that is in them.
     if gone is None:
         session.execute(insert(Instance).values(values))
     else:
         session.execute(update(Instance).where(Instance.id == gone.id).values(values))
-    _note(
+    note(
         session,
         study,
         arrival,
@@ -215,19 +172,6 @@ def _add_instance(
         calling_ae_title=arrival.calling_ae_title,
         size_bytes=arrival.dataset_bytes,
         triage_reason=facts["triage_reason"],
-    )
-
-
-def _note(
-    session: Session, study: Study, arrival: Arrival, event: str, **fields: str | int | None
-) -> None:
-    session.execute(
-        insert(Event).values(
-            study_id=study.id,
-            at=arrival.received_at,
-            event=event,
-            fields={"sop_instance_uid": arrival.sop_instance_uid, **fields},
-        )
     )
 
 
@@ -274,78 +218,7 @@ def _reopen(session: Session, study: Study, arrival: Arrival) -> None:
     if is_first_of_revision:
         study.first_received_at = arrival.received_at
     if study.state != StudyState.RECEIVING:
-        _note(session, study, arrival, "study_reopened", from_state=study.state)
+        note(session, study, arrival, "study_reopened", from_state=study.state)
         study.state = StudyState.RECEIVING
     study.last_received_at = arrival.received_at
     study.quiet_from_at = arrival.received_at
-
-
-def _add_conflict(
-    session: Session, known: Instance, arrival: Arrival, place: str, store: Store
-) -> None:
-    """Keep the other data set aside; a person decides between the two."""
-    aside = store.conflict_place(
-        study_instance_uid=known.study.study_instance_uid,
-        sop_instance_uid=arrival.sop_instance_uid,
-        dataset_sha256=arrival.dataset_sha256,
-    )
-    take_back(session, aside)
-    if store.path(place).exists():  # else an earlier try moved it and failed afterwards
-        store.move(place, aside)
-    differing = ",".join(_differing_keywords(arrival, known, store))
-    conflict = _decided_before(session, known, arrival.dataset_sha256)
-    if conflict is None:
-        conflict = Conflict(instance=known, dataset_sha256=arrival.dataset_sha256)
-        session.add(conflict)
-    conflict.state = ConflictState.OPEN
-    conflict.decided_at = conflict.decided_by = None
-    conflict.path = aside
-    conflict.size_bytes = arrival.dataset_bytes
-    conflict.differing_keywords = differing
-    conflict.calling_ae_title = arrival.calling_ae_title
-    conflict.received_at = arrival.received_at
-    _note(
-        session,
-        known.study,
-        arrival,
-        "conflict_kept",
-        calling_ae_title=arrival.calling_ae_title,
-        differing_keywords=differing,
-    )
-
-
-def _decided_before(session: Session, known: Instance, dataset_sha256: str) -> Conflict | None:
-    """Find the row of a data set that was kept aside before, and whose file is gone since."""
-    statement = select(Conflict).where(
-        Conflict.instance_id == known.id, Conflict.dataset_sha256 == dataset_sha256
-    )
-    return session.scalars(statement).one_or_none()
-
-
-def _differing_keywords(arrival: Arrival, known: Instance, store: Store) -> Iterator[str]:
-    """Name the attributes that differ, never their values."""
-    path = store.path(known.path)
-    stored = read_header(
-        path,
-        transfer_syntax_uid=known.transfer_syntax_uid,
-        dataset_offset=dataset_offset(path),
-    )
-    found_any = False
-    if arrival.transfer_syntax_uid != known.transfer_syntax_uid:
-        found_any = True
-        yield "TransferSyntaxUID"
-    for tag in sorted(set(stored.keys()) | set(arrival.header.keys())):
-        if not _is_same(stored, arrival.header, tag):
-            found_any = True
-            yield keyword_for_tag(tag) or str(tag)
-    if not found_any:
-        yield "PixelData"
-
-
-def _is_same(one: Dataset, other: Dataset, tag: BaseTag) -> bool:
-    if tag not in one or tag not in other:
-        return False
-    try:
-        return bool(one[tag].value == other[tag].value)
-    except VALUE_ERRORS:
-        return False  # a value that cannot be read is for a person to look at

@@ -17,7 +17,8 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from node.errors import RejectedInstance
 from node.header import CANNOT_UNDERSTAND, read_header, text_of
-from node.intake.admit import Admission, Arrival, admit
+from node.intake.admit import Admission, admit
+from node.intake.arrival import Arrival
 from node.intake.spool import StorageAssociation
 from node.settings import ReceiveSettings
 from node.store import Store, is_uid

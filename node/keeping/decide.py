@@ -215,6 +215,7 @@ def _put_in_place(
         setattr(study, name, value)
     instance.transfer_syntax_uid = transfer_syntax_uid
     instance.path = place
+    instance.removed_at = instance.removed_because = None
     instance.size_bytes = conflict.size_bytes
     instance.dataset_sha256 = conflict.dataset_sha256
     instance.calling_ae_title = conflict.calling_ae_title

@@ -23,6 +23,7 @@ from node.study_log.tables import (
     Delivery,
     DeliveryState,
     Event,
+    Gone,
     Instance,
     Result,
     Revision,
@@ -84,7 +85,7 @@ def _let_go(
                 continue
             files = files_of(study)
             for file in files:
-                file.removed_at = now
+                file.removed_at, file.removed_because = now, Gone.EXPIRED
             session.add(
                 Event(
                     study_id=study.id,

@@ -1,6 +1,5 @@
 """Which files are images, and of which study."""
 
-import hashlib
 import os
 import re
 import struct
@@ -15,7 +14,7 @@ from pydicom.filereader import read_file_meta_info
 from pydicom.valuerep import DA, TM
 
 from node.errors import RejectedInstance, TriageReason, UnsuitableInstance
-from node.header import dataset_offset, read_header, text_of
+from node.header import dataset_offset, read_header, sha256_from, text_of
 from node.intake.triage import is_image, is_own_result, triage
 from node.store import is_uid
 
@@ -185,7 +184,7 @@ def _read(path: Path) -> FoundInstance:
         path=path,
         study_instance_uid=text_of(header, "StudyInstanceUID"),
         sop_instance_uid=text_of(header, "SOPInstanceUID"),
-        dataset_sha256=_sha256_from(path, offset),
+        dataset_sha256=sha256_from(path, offset),
         made_at=_made_at(header),
         triage_reason=reason,
         triage_detail=detail,
@@ -215,12 +214,6 @@ def _header(path: Path) -> tuple[int, Dataset]:
 def _left_out(reason: str) -> RejectedInstance:
     """Refuse a file as the receiver would: error, cannot understand (PS3.4 B.2.3)."""
     return RejectedInstance(status=0xC000, reason=reason)
-
-
-def _sha256_from(path: Path, offset: int) -> str:
-    with path.open("rb") as file:
-        file.seek(offset)
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _made_at(header: Dataset) -> datetime:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from node.study_log.tables import ConflictState, DeliveryState, InstanceKind, StudyState
+from node.study_log.tables import ConflictState, DeliveryState, Gone, InstanceKind, StudyState
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,8 +67,8 @@ class StudySummary:
     open_conflicts
         How many data sets are kept aside until a person decides.
     removed_at
-        When files of it were last given up, by retention or on request; None: never, or all that
-        was removed has been received again.
+        Since when the last of its files that are gone is gone; None: none is, or all were received
+        again.
     """
 
     study_instance_uid: str
@@ -97,8 +97,8 @@ class InstanceAnswer:
         AI malignancy score in [0, 1]; None if it was not analysed, or not yet.
     triage_reason, triage_detail
         Why it is not analysed, and what was found.
-    removed_at
-        When its file was given up; None: it is here.
+    removed_at, removed_because
+        Since when its file is gone, and why; None: it is here.
     """
 
     sop_instance_uid: str
@@ -116,6 +116,7 @@ class InstanceAnswer:
     received_at: datetime
     path: str
     removed_at: datetime | None
+    removed_because: Gone | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -152,8 +153,8 @@ class ResultAnswer:
     ----------
     path
         Relative to the data folder.
-    removed_at
-        When its file was given up; None: it is here.
+    removed_at, removed_because
+        Since when its file is gone, and why; None: it is here.
     """
 
     kind: str
@@ -165,6 +166,7 @@ class ResultAnswer:
     size_bytes: int
     created_at: datetime
     removed_at: datetime | None
+    removed_because: Gone | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -26,8 +26,10 @@ from node.study_log.tables import (
     ConflictState,
     Delivery,
     DeliveryState,
+    Gone,
     Instance,
     InstanceKind,
+    Result,
     Revision,
     Study,
     StudyState,
@@ -299,6 +301,7 @@ def _instances(study: Study, newest: Revision | None) -> tuple[InstanceAnswer, .
                 received_at=instance.received_at,
                 path=instance.path,
                 removed_at=instance.removed_at,
+                removed_because=_gone(instance),
             )
         )
     return tuple(answers)
@@ -328,6 +331,10 @@ def _deletion(study: Study) -> DeletionAnswer | None:
     )
 
 
+def _gone(row: Instance | Result) -> Gone | None:
+    return None if row.removed_because is None else Gone(row.removed_because)
+
+
 def _results(revision: Revision) -> tuple[ResultAnswer, ...]:
     return tuple(
         ResultAnswer(
@@ -340,6 +347,7 @@ def _results(revision: Revision) -> tuple[ResultAnswer, ...]:
             size_bytes=result.size_bytes,
             created_at=result.created_at,
             removed_at=result.removed_at,
+            removed_because=_gone(result),
         )
         for result in revision.results
     )

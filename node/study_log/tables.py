@@ -104,6 +104,18 @@ class ConflictState(StrEnum):
     DISCARDED = "DISCARDED"
 
 
+class Gone(StrEnum):
+    """Why the file of a row is not there any more.
+
+    EXPIRED: by `[retention]`. DELETED: with its study, on request. LOST: missing or damaged, as
+    ``mammonode fsck`` found; should it turn up again it is taken in again.
+    """
+
+    EXPIRED = "expired"
+    DELETED = "deleted"
+    LOST = "lost"
+
+
 class UTCDateTime(TypeDecorator[datetime]):
     """An aware moment, kept as UTC on databases that know no time zones (SQLite)."""
 
@@ -209,7 +221,9 @@ class Instance(Base):
     calling_ae_title: Mapped[str]
     received_at: Mapped[datetime]
     removed_at: Mapped[datetime | None]
-    """When its file was given up, by retention or on request; None: the file is there."""
+    """Since when its file is not there any more; None: it is."""
+    removed_because: Mapped[str | None]
+    """A `Gone`; None while the file is there."""
 
     study: Mapped[Study] = relationship(back_populates="instances")
     conflicts: Mapped[list["Conflict"]] = relationship(back_populates="instance")
@@ -316,7 +330,9 @@ class Result(Base):
     """Of the whole file; None in rows from before it was kept."""
     created_at: Mapped[datetime]
     removed_at: Mapped[datetime | None]
-    """When its file was given up, by retention or on request; None: the file is there."""
+    """Since when its file is not there any more; None: it is."""
+    removed_because: Mapped[str | None]
+    """A `Gone`; None while the file is there."""
 
     revision: Mapped[Revision] = relationship(back_populates="results")
 

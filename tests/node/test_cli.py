@@ -18,7 +18,7 @@ from node.cli import EXIT_CODES, app
 from node.commands.options import ExitCode, exit_code_for
 from node.errors import PermanentError, SettingsError, TransientError, UnknownStudy
 
-COMMANDS = ("serve", "demo", "predict", "studies", "check", "version")
+COMMANDS = ("serve", "demo", "predict", "studies", "check", "fsck", "version")
 STUDIES_COMMANDS = (
     "list",
     "show",
@@ -31,6 +31,7 @@ STUDIES_COMMANDS = (
 READ_SETTINGS = (
     "serve",
     "check",
+    "fsck",
     "predict",
     *(f"studies {name}" for name in STUDIES_COMMANDS),
 )

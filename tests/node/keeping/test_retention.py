@@ -243,18 +243,18 @@ def test_what_is_asked_for_without_the_files_is_refused_in_a_sentence(bench: Ben
     write(bench, study)
     run(bench)
 
-    with pytest.raises(PermanentError, match=r"The images of study .* were deleted at 2026-04"):
+    with pytest.raises(PermanentError, match=r"The images of study .* are gone since 2026-04"):
         reanalyse(bench.database, bench.queue, study_instance_uid=UID, weights="", at=DUE)
     with bench.database.writing() as session:
         row = session.scalars(select(Study)).one()
         row.state = row.revisions[0].state = StudyState.FAILED
-    with pytest.raises(PermanentError, match=r"5 of the 5 images .* were deleted at 2026-04"):
+    with pytest.raises(PermanentError, match=r"5 of the 5 images .* are gone since 2026-04"):
         retry(bench.database, bench.queue, study_instance_uid=UID, at=DUE)
     with bench.database.writing() as session:
         row = session.scalars(select(Study)).one()
         row.state = row.revisions[0].state = StudyState.COMPLETED
         row.revisions[0].deliveries[0].state = DeliveryState.FAILED
-    with pytest.raises(PermanentError, match=r"The results of study .* were deleted at 2026-04"):
+    with pytest.raises(PermanentError, match=r"The results of study .* are gone since 2026-04"):
         retry(bench.database, bench.queue, study_instance_uid=UID, at=DUE)
 
 

@@ -17,10 +17,12 @@ def upgrade() -> None:
     op.add_column("study", sa.Column("deleted_by", sa.String(), nullable=True))
     op.add_column("study", sa.Column("deletion_reason", sa.String(), nullable=True))
     op.add_column("instance", sa.Column("removed_at", sa.DateTime(timezone=True), nullable=True))
+    op.add_column("instance", sa.Column("removed_because", sa.String(), nullable=True))
     op.add_column("conflict", sa.Column("decided_at", sa.DateTime(timezone=True), nullable=True))
     op.add_column("conflict", sa.Column("decided_by", sa.String(), nullable=True))
     op.add_column("result", sa.Column("file_sha256", sa.String(length=64), nullable=True))
     op.add_column("result", sa.Column("removed_at", sa.DateTime(timezone=True), nullable=True))
+    op.add_column("result", sa.Column("removed_because", sa.String(), nullable=True))
     op.create_table(
         "removal",
         sa.Column("id", sa.Integer(), nullable=False),
@@ -38,10 +40,12 @@ def downgrade() -> None:
     op.drop_index(op.f("ix_removal_study_id"), table_name="removal")
     op.drop_table("removal")
     for table, column in (
+        ("result", "removed_because"),
         ("result", "removed_at"),
         ("result", "file_sha256"),
         ("conflict", "decided_by"),
         ("conflict", "decided_at"),
+        ("instance", "removed_because"),
         ("instance", "removed_at"),
         ("study", "deletion_reason"),
         ("study", "deleted_by"),
