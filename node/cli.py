@@ -222,6 +222,84 @@ def fsck(
         raise end_with(ExitCode.FAILURE)
 
 
+@app.command(
+    epilog="Examples:\n\nmammonode backup /srv/backup/monday\n\n"
+    "mammonode backup /srv/backup/monday --with-files"
+)
+def backup(
+    folder: Annotated[
+        Path, typer.Argument(metavar="DIR", help="Where to: a new or an empty folder.")
+    ],
+    with_files: Annotated[
+        bool,
+        typer.Option(
+            "--with-files", help="Copy the files too, and read each copy; else they are listed."
+        ),
+    ] = False,
+    as_json: JSONOption = False,
+    config: ConfigOption = None,
+) -> None:
+    """Copy the database, with a manifest of the files that belong to it; the node may be running.
+
+    The manifest names each file with its size and SHA-256. Copy the folder studies/ after the
+    database, by whatever you copy large folders with. Settings and weights are not in it. Ends
+    with 1 if a file could not be copied whole.
+    """
+    from node.commands import backups
+    from node.settings_loading import load_settings
+
+    made = backups.make_backup(
+        load_settings(config),
+        folder,
+        has_files=with_files,
+        is_quiet=as_json,
+        progress=not as_json and make_console().is_terminal,
+    )
+    if as_json:
+        print_json(made)
+    else:
+        typer.echo(backups.backup_summary(made, folder), err=True)
+    if made.findings:
+        raise end_with(ExitCode.FAILURE)
+
+
+@app.command(epilog="Example:\n\nmammonode restore /srv/backup/monday --config node.toml")
+def restore(
+    folder: Annotated[
+        Path,
+        typer.Argument(metavar="DIR", help="A backup, as `mammonode backup` made it.", exists=True),
+    ],
+    quick: Annotated[
+        bool,
+        typer.Option("--quick", help="Afterwards look at sizes alone; else every byte is read."),
+    ] = False,
+    as_json: JSONOption = False,
+    config: ConfigOption = None,
+) -> None:
+    """Put a backup into the data folder of the settings, and look at everything.
+
+    The folder must be empty; a backup without files takes a folder into which studies/ was copied
+    before. A node that is started on it goes on with what was under way. Ends with 1 if a file is
+    missing or damaged.
+    """
+    from node.commands import backups
+    from node.settings_loading import load_settings
+
+    restored = backups.put_back(
+        load_settings(config),
+        folder,
+        reads_files=not quick,
+        is_quiet=as_json,
+        progress=not as_json and make_console().is_terminal,
+    )
+    if as_json:
+        print_json(backups.restore_document(restored))
+    else:
+        typer.echo(backups.restore_summary(restored), err=True)
+    if restored.lost:
+        raise end_with(ExitCode.FAILURE)
+
+
 @app.command()
 def version(as_json: JSONOption = False) -> None:
     """Print the version."""

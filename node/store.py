@@ -4,6 +4,7 @@
 
     data_dir/
     ├── lock                                        held by the one node that owns the folder
+    ├── restoring                                   only while a backup is put into it
     ├── incoming/                                   being received; emptied at start
     └── studies/<Study Instance UID>/
         ├── instances/<SOP Instance UID>.<hash>.dcm   acknowledged, as it came
@@ -28,6 +29,8 @@ from pathlib import Path, PurePosixPath
 from node.errors import PermanentError
 
 MAX_UID_LENGTH = 64
+RESTORING = "restoring"
+"""Stands in a data folder as long as a backup is being put into it."""
 _UID = re.compile(r"[0-9]+(\.[0-9]+)*", re.ASCII)
 _HASH_DIGITS = 16
 
@@ -76,13 +79,18 @@ class Store:
         return len(left_behind)
 
     @contextmanager
-    def owned(self) -> Iterator[None]:
+    def owned(self, *, for_restore: bool = False) -> Iterator[None]:
         """Hold the data folder for this process as long as the block lasts.
+
+        Parameters
+        ----------
+        for_restore
+            To put a backup into it, and not to run on it.
 
         Raises
         ------
         PermanentError
-            If another node holds it.
+            If another node holds it, or a restore into it has not come to its end.
         """
         self._root.mkdir(parents=True, exist_ok=True)
         with (self._root / "lock").open("a+") as lock:
@@ -93,7 +101,27 @@ class Store:
                     reason=f"The data folder {self._root} belongs to another running node. "
                     "Stop that one, or give this one another data_dir."
                 ) from error
+            if self.is_being_restored and not for_restore:
+                raise PermanentError(
+                    reason=f"A restore into {self._root} was interrupted: run `mammonode restore` "
+                    "once more, or empty the folder."
+                )
             yield
+
+    @property
+    def is_being_restored(self) -> bool:
+        """Whether a backup has been put into the folder in part."""
+        return (self._root / RESTORING).exists()
+
+    def begin_restore(self) -> None:
+        """Let no node start on the folder until `end_restore`."""
+        (self._root / RESTORING).touch()
+        flush_to_disk(self._root)
+
+    def end_restore(self) -> None:
+        """Let nodes start on the folder again."""
+        (self._root / RESTORING).unlink()
+        flush_to_disk(self._root)
 
     def free_bytes(self) -> int:
         """Return the disk space that is left for new files."""
@@ -176,10 +204,10 @@ class Store:
             If the disk is full or fails; then nothing stands at the place.
         """
         target = self.path(place)
-        _flush_to_disk(source)
+        flush_to_disk(source)
         self._make_folder(target.parent)
         source.replace(target)
-        _flush_to_disk(target.parent)
+        flush_to_disk(target.parent)
         return target
 
     def keep_bytes(self, content: bytes, place: str) -> Path:
@@ -201,7 +229,7 @@ class Store:
         """Move a kept file to another place, durably."""
         source = self.path(place)
         self.keep(source, new_place)
-        _flush_to_disk(source.parent)
+        flush_to_disk(source.parent)
 
     def link(self, place: str, new_place: str) -> None:
         """Let a kept file stand at a second place too, durably; then either may be deleted.
@@ -220,7 +248,7 @@ class Store:
         part.hardlink_to(self.path(place))
         part.replace(target)
         part.unlink(missing_ok=True)  # it stays where both names are of one file already
-        _flush_to_disk(target.parent)
+        flush_to_disk(target.parent)
 
     def remove(self, place: str) -> None:
         """Delete a file; a file that is not there any more is fine."""
@@ -256,7 +284,7 @@ class Store:
                     raise
                 break
             folder = folder.parent
-        _flush_to_disk(folder)
+        flush_to_disk(folder)
 
     def _make_folder(self, folder: Path) -> None:
         """Make a folder and its parents so that their names survive a power cut."""
@@ -269,7 +297,7 @@ class Store:
             if folder in self._flushed:
                 return
         # New, or made by a neighbour that may not have flushed it yet.
-        _flush_to_disk(folder.parent)
+        flush_to_disk(folder.parent)
         self._flushed.add(folder)
 
     def _place(self, study_instance_uid: str, folder: str, name: str) -> str:
@@ -290,7 +318,7 @@ def _hashed_name(sop_instance_uid: str, dataset_sha256: str) -> str:
     return f"{_checked_uid(sop_instance_uid)}.{digits}.dcm"
 
 
-def _flush_to_disk(path: Path) -> None:
+def flush_to_disk(path: Path) -> None:
     """Make a file's content, or a folder's names, survive a power cut."""
     descriptor = os.open(path, os.O_RDONLY)
     try:

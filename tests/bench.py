@@ -30,8 +30,8 @@ def phantom(**options: Any) -> Dataset:
 class Bench:
     """A log and a store that instances are admitted to without a network."""
 
-    def __init__(self, folder: Path, *, url: str = "") -> None:
-        self.settings = Settings(data_dir=folder / "data", database=DatabaseSettings(url=url))
+    def __init__(self, folder: Path, *, url: str = "", data: str = "data") -> None:
+        self.settings = Settings(data_dir=folder / data, database=DatabaseSettings(url=url))
         self.database = Database.open(self.settings)
         self.database.migrate()
         self.store = Store(self.settings.data_dir)

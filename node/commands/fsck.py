@@ -9,10 +9,12 @@ from typing import Any
 import typer
 
 from node.commands.open_log import open_log
+from node.commands.options import progress_bar
 from node.errors import PermanentError
+from node.keeping.promises import Fault
 from node.keeping.remove import remove_given_up
 from node.keeping.repair import ORDER, repair
-from node.keeping.whole import Examiner, Fault, Finding, Looked
+from node.keeping.whole import Examiner, Finding, Looked
 from node.settings import Settings
 from node.store import Store
 
@@ -67,7 +69,9 @@ def examine(
         database = stack.enter_context(open_log(settings))
         is_alone = stack.enter_context(_alone(store))
         examiner = Examiner(database, store, now=_now, is_alone=is_alone, reads_files=reads_files)
-        on_study = stack.enter_context(_progress(examiner.count_studies(), is_shown=progress))
+        on_study = stack.enter_context(
+            progress_bar("Studies", examiner.count_studies(), is_shown=progress)
+        )
         if mends:
             examiner.require_files()
         found = examiner.examine(on_study)
@@ -133,20 +137,6 @@ def _alone(store: Store) -> Iterator[bool]:
         except PermanentError:
             is_alone = False
         yield is_alone
-
-
-@contextmanager
-def _progress(studies: int, *, is_shown: bool) -> Iterator[Callable[[], None]]:
-    """Show a bar on standard error while a person waits."""
-    if not is_shown:
-        yield lambda: None
-        return
-    from rich.console import Console
-    from rich.progress import Progress
-
-    with Progress(console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task("Studies", total=studies)
-        yield lambda: bar.advance(task)
 
 
 def _now() -> datetime:

@@ -17,7 +17,8 @@ from node.errors import RejectedInstance
 from node.header import dataset_offset, read_header, sha256_from
 from node.intake.admit import Admission, admit
 from node.intake.arrival import Arrival
-from node.keeping.whole import FSCK, Fault, Finding, Kind, held_at, is_promised
+from node.keeping.promises import Fault, Kind, is_promised
+from node.keeping.whole import FSCK, Finding, held_at
 from node.store import Store
 from node.study_log.database import Database, lock_study
 from node.study_log.tables import (

@@ -8,7 +8,6 @@ import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
-from enum import StrEnum
 
 from pydicom.errors import InvalidDicomError
 from pydicom.filereader import read_file_meta_info
@@ -18,6 +17,7 @@ from sqlalchemy.orm import Session
 from node.analysis.rescue import UNDER_WAY
 from node.errors import PermanentError, RejectedInstance
 from node.header import VALUE_ERRORS, dataset_offset, read_header, sha256_from, text_of
+from node.keeping.promises import Fault, Kind, Promise, promises_of, wrong_with
 from node.store import Store
 from node.study_log.database import Database
 from node.study_log.tables import (
@@ -26,7 +26,6 @@ from node.study_log.tables import (
     Gone,
     Instance,
     Removal,
-    Result,
     Revision,
     Study,
 )
@@ -41,32 +40,6 @@ _INSTANCE = re.compile(
 )
 _RESULT = re.compile(r"studies/[0-9.]+/results/(?P<revision>[0-9]+)/[^/]+\.(?:dcm|npz)")
 _NOT_DICOM = (*VALUE_ERRORS, RejectedInstance, InvalidDicomError, AttributeError, EOFError)
-
-
-class Fault(StrEnum):
-    """What is wrong with a file.
-
-    MISSING: a row promises it. DAMAGED: it has not the size or the SHA-256 that its row says.
-    UNREADABLE: the disk does not give it now. UNKNOWN: a whole instance that no row knows, as after
-    a database was restored that is older than the files. LEFT OVER: nobody will ever ask for it.
-    STRANGE: nothing that the node writes, or no whole instance; only a person can tell.
-    """
-
-    MISSING = "missing"
-    DAMAGED = "damaged"
-    UNREADABLE = "unreadable"
-    UNKNOWN = "unknown"
-    LEFT_OVER = "left over"
-    STRANGE = "strange"
-
-
-class Kind(StrEnum):
-    """Which table promises a file; FILE: none."""
-
-    INSTANCE = "instance"
-    CONFLICT = "conflict"
-    RESULT = "result"
-    FILE = "file"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,19 +73,10 @@ class Looked:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Promise:
-    """What a row says of a file; `sha256` of the data set, or of the whole file of a result."""
-
-    kind: Kind
-    size_bytes: int
-    sha256: str | None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class _Known:
     """What the log says of one study."""
 
-    promises: dict[str, _Promise]
+    promises: dict[str, Promise]
     given_up: frozenset[str]
     under_way: frozenset[int]
 
@@ -209,7 +173,7 @@ class Examiner:
         for path, promise in known.promises.items():
             looked.files += 1
             looked.size_bytes += promise.size_bytes
-            wrong = self._wrong(path, promise)
+            wrong = wrong_with(self._store.path(path), promise, reads_file=self._reads_files)
             if wrong is not None:
                 fault, detail = wrong
                 findings.append(
@@ -227,28 +191,6 @@ class Examiner:
             looked.files += 1
             findings += self._unpromised(path, known)
         return findings
-
-    def _wrong(self, path: str, promise: _Promise) -> tuple[Fault, str] | None:
-        """Say what is wrong with a file that a row promises."""
-        file = self._store.path(path)
-        try:
-            offset = 0 if promise.kind is Kind.RESULT else dataset_offset(file)
-            size_bytes = file.stat().st_size - offset
-            if size_bytes != promise.size_bytes:
-                return Fault.DAMAGED, f"expected {promise.size_bytes} bytes, found {size_bytes}"
-            if self._reads_files and promise.sha256 is not None:
-                sha256 = sha256_from(file, offset)
-                if sha256 != promise.sha256:
-                    return Fault.DAMAGED, (
-                        f"expected SHA-256 {promise.sha256[:16]}, found {sha256[:16]}"
-                    )
-        except FileNotFoundError:
-            return Fault.MISSING, "a row promises it"
-        except RejectedInstance as error:
-            return Fault.DAMAGED, error.reason
-        except OSError as error:
-            return Fault.UNREADABLE, str(error.strerror)
-        return None
 
     def _is_young(self, path: str) -> bool:
         if self._is_alone:
@@ -314,49 +256,23 @@ def identify(store: Store, path: str) -> tuple[str, str]:
     return text_of(header, "SOPInstanceUID"), sha256_from(file, offset)
 
 
-def is_promised(session: Session, study_instance_uid: str, path: str) -> bool:
-    """Say whether a row of the study promises a file."""
-    return path in _known(session, study_instance_uid).promises
-
-
 def _known(session: Session, study_instance_uid: str) -> _Known:
-    """Read what the rows of a study promise."""
-    study = session.scalars(
-        select(Study).where(Study.study_instance_uid == study_instance_uid)
-    ).one_or_none()
-    if study is None:
-        return _Known(promises={}, given_up=frozenset(), under_way=frozenset())
-    promises: dict[str, _Promise] = {}
-    for result in session.scalars(
-        select(Result)
-        .join(Revision, Revision.id == Result.revision_id)
-        .where(Revision.study_id == study.id, Result.removed_at.is_(None))
-    ):
-        promises[result.path] = _Promise(
-            kind=Kind.RESULT, size_bytes=result.size_bytes, sha256=result.file_sha256
-        )
-    for conflict in session.scalars(
-        select(Conflict)
-        .join(Instance, Instance.id == Conflict.instance_id)
-        .where(Instance.study_id == study.id, Conflict.state == ConflictState.OPEN)
-    ):
-        promises[conflict.path] = _Promise(
-            kind=Kind.CONFLICT, size_bytes=conflict.size_bytes, sha256=conflict.dataset_sha256
-        )
-    for instance in session.scalars(
-        select(Instance).where(Instance.study_id == study.id, Instance.removed_at.is_(None))
-    ):
-        promises[instance.path] = _Promise(
-            kind=Kind.INSTANCE, size_bytes=instance.size_bytes, sha256=instance.dataset_sha256
-        )
-    given_up = session.scalars(select(Removal.path).where(Removal.study_id == study.id))
+    """Read what the log says of a study; nothing, if it has no row."""
+    study_id = session.scalar(
+        select(Study.id).where(Study.study_instance_uid == study_instance_uid)
+    )
+    given_up = session.scalars(select(Removal.path).where(Removal.study_id == study_id))
     under_way = session.scalars(
         select(Revision.number).where(
-            Revision.study_id == study.id,
+            Revision.study_id == study_id,
             Revision.state.in_([state.value for state in UNDER_WAY]),
         )
     )
-    return _Known(promises=promises, given_up=frozenset(given_up), under_way=frozenset(under_way))
+    return _Known(
+        promises=promises_of(session, study_instance_uid),
+        given_up=frozenset(given_up),
+        under_way=frozenset(under_way),
+    )
 
 
 def held_at(session: Session, sop_instance_uid: str, sha256: str) -> str | None:

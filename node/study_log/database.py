@@ -48,7 +48,11 @@ def database_url(settings: Settings) -> str:
     """
     if settings.database.url:
         return settings.database.url
-    path = settings.data_dir.resolve() / SQLITE_FILE
+    return sqlite_url(settings.data_dir.resolve() / SQLITE_FILE)
+
+
+def sqlite_url(path: Path) -> str:
+    """Give the SQLAlchemy URL of a SQLite file."""
     return URL.create("sqlite", database=str(path)).render_as_string(hide_password=False)
 
 

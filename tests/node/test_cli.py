@@ -18,7 +18,7 @@ from node.cli import EXIT_CODES, app
 from node.commands.options import ExitCode, exit_code_for
 from node.errors import PermanentError, SettingsError, TransientError, UnknownStudy
 
-COMMANDS = ("serve", "demo", "predict", "studies", "check", "fsck", "version")
+COMMANDS = ("serve", "demo", "predict", "studies", "check", "fsck", "backup", "restore", "version")
 STUDIES_COMMANDS = (
     "list",
     "show",
@@ -32,6 +32,8 @@ READ_SETTINGS = (
     "serve",
     "check",
     "fsck",
+    "backup",
+    "restore",
     "predict",
     *(f"studies {name}" for name in STUDIES_COMMANDS),
 )

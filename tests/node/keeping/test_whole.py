@@ -13,9 +13,10 @@ from node.commands.fsck import _turn
 from node.errors import PermanentError
 from node.intake.admit import Admission
 from node.keeping.decide import discard
+from node.keeping.promises import Fault, Kind
 from node.keeping.remove import remove_given_up
 from node.keeping.repair import repair
-from node.keeping.whole import YOUNG_S, Examiner, Fault, Finding, Kind
+from node.keeping.whole import YOUNG_S, Examiner, Finding
 from node.study_log.revisions import add_revision
 from node.study_log.tables import (
     CloseReason,
