@@ -23,7 +23,7 @@ import os
 import re
 import shutil
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path, PurePosixPath
 
 from node.errors import PermanentError
@@ -150,11 +150,17 @@ class Store:
     def result_place(self, *, study_instance_uid: str, revision: int, sop_instance_uid: str) -> str:
         """Return where a result object belongs."""
         name = f"{_checked_uid(sop_instance_uid)}.dcm"
-        return self._place(study_instance_uid, f"results/{revision:d}", name)
+        folder = self.results_folder(study_instance_uid=study_instance_uid, revision=revision)
+        return f"{folder}/{name}"
 
     def record_place(self, *, study_instance_uid: str, revision: int) -> str:
         """Return where the outcome of an analysis waits until its results are written."""
-        return self._place(study_instance_uid, f"results/{revision:d}", "analysis.npz")
+        folder = self.results_folder(study_instance_uid=study_instance_uid, revision=revision)
+        return f"{folder}/analysis.npz"
+
+    def results_folder(self, *, study_instance_uid: str, revision: int) -> str:
+        """Return the folder that all files of one analysis lie in."""
+        return f"{self.study_place(study_instance_uid)}/results/{revision:d}"
 
     def study_places(self) -> list[str]:
         """List the folders of studies, relative to the data folder."""
@@ -284,7 +290,8 @@ class Store:
                     raise
                 break
             folder = folder.parent
-        flush_to_disk(folder)
+        with suppress(FileNotFoundError):  # somebody else took it away in the meantime
+            flush_to_disk(folder)
 
     def _make_folder(self, folder: Path) -> None:
         """Make a folder and its parents so that their names survive a power cut."""

@@ -39,6 +39,7 @@ from node.retries import GiveUp, RetryPolicy, after_failure
 from node.settings import DestinationSettings, Settings
 from node.store import Store
 from node.study_log.database import Database, lock_study
+from node.study_log.removals import give_up
 from node.study_log.tables import Event, Result, Revision, Study, StudyState
 from node.work_queue import AnalysisWork, Checkpoint, WorkQueue
 
@@ -134,8 +135,8 @@ class AnalysisWorker:
 
     def analyse(self, work: AnalysisWork, checkpoint: Checkpoint) -> None:
         """Do one attempt; after a crash, what is left of it."""
-        if checkpoint("analyse", lambda: self._analyse(work)) == _DONE:
-            checkpoint("report", lambda: self._report(work))
+        if checkpoint("analyse", lambda: self._run(self._analyse, work)) == _DONE:
+            checkpoint("report", lambda: self._run(self._report, work))
         self._begun.discard(work)
 
     def failed(self, work: AnalysisWork, error: Exception) -> None:
@@ -197,6 +198,29 @@ class AnalysisWorker:
                     study, revision = found
                     revision.state = StudyState.SCHEDULED
                     _show(study, revision)
+
+    def _run(self, step: Callable[[AnalysisWork], str], work: AnalysisWork) -> str:
+        """Run a step, and leave no file behind if the study was deleted meanwhile."""
+        try:
+            return step(work)
+        finally:
+            with self._database.reading() as session:
+                is_deleted = session.scalar(
+                    select(Study.state == StudyState.DELETED).where(
+                        Study.study_instance_uid == work.study_instance_uid
+                    )
+                )
+            if is_deleted:
+                self._give_up_what_was_written(work)
+
+    def _give_up_what_was_written(self, work: AnalysisWork) -> None:
+        folder = self._store.results_folder(
+            study_instance_uid=work.study_instance_uid, revision=work.revision
+        )
+        with self._database.writing() as session:
+            study = lock_study(session, work.study_instance_uid)
+            if study is not None and study.state == StudyState.DELETED:
+                give_up(session, study, self._store.places_below(folder), self._now())
 
     def _analyse(self, work: AnalysisWork) -> str:
         """Step one: to a file that holds all that the results are written from."""

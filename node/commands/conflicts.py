@@ -91,9 +91,8 @@ def accept(
     The study is analysed anew, and its new reports replace those before. The data sets that came
     first are deleted. Asked again, it changes nothing. The node may be running.
     """
-    from node.commands.open_log import find_study, open_log_and_queue
+    from node.commands.open_log import delete_given_up, find_study, open_log_and_queue
     from node.keeping.decide import accept as accept_
-    from node.keeping.remove import remove_given_up
     from node.settings_loading import load_settings
     from node.store import Store
 
@@ -109,7 +108,7 @@ def accept(
             by=by or user_of_this_machine(),
             at=datetime.now(UTC),
         )
-        remove_given_up(database, store)
+        delete_given_up(database, store)
     _print_decision(decision, as_json=as_json)
 
 
@@ -125,9 +124,8 @@ def discard(
 
     Asked again, it changes nothing. Should the same data set be sent again it is kept aside again.
     """
-    from node.commands.open_log import find_study, open_log
+    from node.commands.open_log import delete_given_up, find_study, open_log
     from node.keeping.decide import discard as discard_
-    from node.keeping.remove import remove_given_up
     from node.settings_loading import load_settings
     from node.store import Store
 
@@ -140,7 +138,7 @@ def discard(
             by=by or user_of_this_machine(),
             at=datetime.now(UTC),
         )
-        remove_given_up(database, Store(settings.data_dir))
+        delete_given_up(database, Store(settings.data_dir))
     _print_decision(decision, as_json=as_json)
 
 

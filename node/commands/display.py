@@ -155,9 +155,7 @@ def _facts(study: StudyAnswer, console: Console) -> RenderableType:
 
 
 def _views(study: StudyAnswer, console: Console) -> Table:
-    table = plain_or_ruled_table(
-        console, "View", "Score", "Not analysed because", "SOP Instance UID"
-    )
+    table = plain_or_ruled_table(console, "View", "Score", "Remark", "SOP Instance UID")
     for instance in study.instances:
         table.add_row(
             _view(instance),

@@ -3,8 +3,12 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import typer
+
 from node.errors import PermanentError, TransientError
+from node.keeping.remove import remove_given_up
 from node.settings import Settings
+from node.store import Store
 from node.study_log import queries
 from node.study_log.database import (
     SQLITE_FILE,
@@ -72,3 +76,15 @@ def find_study(database: Database, study: str) -> str:
     """Find the Study Instance UID that a person means; see `queries.find_study_instance_uid`."""
     with database.reading() as session:
         return queries.find_study_instance_uid(session, study)
+
+
+def delete_given_up(database: Database, store: Store) -> None:
+    """Delete the files that were given up, now; what cannot be deleted here the node deletes."""
+    try:
+        remove_given_up(database, store)
+    except OSError as error:
+        typer.echo(
+            f"mammonode: Some files are not deleted yet ({error.strerror}); the node that serves "
+            "this data folder tries again every minute.",
+            err=True,
+        )

@@ -9,18 +9,21 @@ import typer
 
 from node.commands import conflicts
 from node.commands.options import (
+    ByOption,
     ConfigOption,
     JSONOption,
     StudyArgument,
     make_console,
     print_json,
+    user_of_this_machine,
 )
 
 if TYPE_CHECKING:
+    from node.keeping.deletion import Deletion
     from node.rerun import Rerun
 
 app = typer.Typer(
-    help="Look at the study log, and have studies analysed or delivered again.",
+    help="Look at the study log; have studies analysed or delivered again, or deleted.",
     no_args_is_help=True,
 )
 app.add_typer(conflicts.app, name="conflicts")
@@ -157,6 +160,65 @@ def reanalyse(
             at=datetime.now(UTC),
         )
     _print_rerun(answer, as_json=as_json)
+
+
+@app.command(
+    epilog="Example:\n\nmammonode studies delete 1.2.840.113619.2.55.3.604688119 "
+    '--reason "sent under the wrong patient"'
+)
+def delete(
+    study: StudyArgument,
+    reason: Annotated[
+        str,
+        typer.Option(
+            "--reason",
+            metavar="TEXT",
+            help="Why; stays in the log for ever. Name no patient in it.",
+            show_default=False,
+        ),
+    ],
+    by: ByOption = "",
+    as_json: JSONOption = False,
+    config: ConfigOption = None,
+) -> None:
+    """Delete all files of a study, end its open work, and empty what the log says of the patient.
+
+    The row stays, with the reason, who asked, scores and events. Results that were sent stay where
+    they were sent to. What comes of the study later is received as new. The node may be running.
+    """
+    from node.commands.open_log import delete_given_up, find_study, open_log_and_queue
+    from node.keeping.deletion import delete_study
+    from node.settings_loading import load_settings
+    from node.store import Store
+
+    settings = load_settings(config)
+    store = Store(settings.data_dir)
+    with open_log_and_queue(settings) as (database, queue):
+        deletion = delete_study(
+            database,
+            store,
+            queue,
+            study_instance_uid=find_study(database, study),
+            reason=reason,
+            by=by or user_of_this_machine(),
+            at=datetime.now(UTC),
+        )
+        delete_given_up(database, store)
+    if as_json:
+        print_json(deletion)
+    else:
+        _print_deletion(deletion)
+
+
+def _print_deletion(deletion: "Deletion") -> None:
+    uid = deletion.study_instance_uid
+    if deletion.was_deleted:
+        typer.echo(f"Nothing left to delete: {uid} was deleted before.")
+    else:
+        open_work = f", {deletion.canceled} ended of what was open" if deletion.canceled else ""
+        typer.echo(f"Deleted: {uid}, {deletion.files} files{open_work}.")
+    if deletion.delivered_to:
+        typer.echo(f"Results that were sent stay at {', '.join(deletion.delivered_to)}.")
 
 
 def _print_rerun(rerun: "Rerun", *, as_json: bool) -> None:

@@ -72,7 +72,7 @@ def repair(
         done = _delete(finding, database, store)
     else:
         return ""
-    logger.warning(
+    logger.info(
         "Data folder repaired",
         extra={
             "event": "repaired",

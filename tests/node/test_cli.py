@@ -24,6 +24,7 @@ STUDIES_COMMANDS = (
     "show",
     "retry",
     "reanalyse",
+    "delete",
     "conflicts",
     "conflicts accept",
     "conflicts discard",

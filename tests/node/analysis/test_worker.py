@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 from pydicom import dcmread
@@ -16,10 +17,14 @@ from sqlalchemy import select
 import phantoms
 import study_results
 from log_entries import study_entry
+from node.analysis import worker as worker_module
 from node.analysis.sources import SourceInstance
 from node.analysis.worker import AnalysisWorker, kinds_written
 from node.errors import PermanentError, TransientError
+from node.keeping.deletion import delete_study
+from node.keeping.remove import remove_given_up
 from node.report import codes
+from node.report.write import write_results
 from node.result_kinds import EXPERIMENTAL, REPORT_KINDS
 from node.results import Predecessor, StudyResult
 from node.settings import DestinationSettings, Settings, WorkSettings
@@ -36,6 +41,7 @@ from node.study_log.tables import (
     StudyState,
 )
 from node.work_queue import AnalysisWork, WorkQueue
+from peers import files_below
 
 NOW = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)
 
@@ -609,3 +615,37 @@ def test_a_revision_that_a_newer_one_has_overtaken_writes_nothing(node: Node) ->
     assert node.revision(1).results == []
     assert node.revision(1).study.state == StudyState.SCHEDULED
     assert node.events()[-1] == "analysis_overtaken"
+
+
+@pytest.mark.parametrize("meanwhile", ["analyse", "report"])
+def test_a_study_that_is_deleted_while_it_is_analysed_leaves_no_file(
+    node: Node, monkeypatch: pytest.MonkeyPatch, meanwhile: str
+) -> None:
+    def delete() -> None:
+        delete_study(
+            node.database,
+            node.store,
+            node.queue,
+            study_instance_uid=node.study_instance_uid,
+            reason="a test",
+            by="someone",
+            at=NOW,
+        )
+        remove_given_up(node.database, node.store)
+
+    def delete_first(what: Callable[..., Any]) -> Callable[..., Any]:
+        def do(*arguments: Any, **named: Any) -> Any:
+            delete()
+            return what(*arguments, **named)
+
+        return do
+
+    if meanwhile == "analyse":
+        monkeypatch.setattr(node.analyser, "analyse", delete_first(node.analyser.analyse))
+    else:
+        monkeypatch.setattr(worker_module, "write_results", delete_first(write_results))
+    node.attempt()
+    remove_given_up(node.database, node.store)
+
+    assert node.revision().state == StudyState.CANCELED
+    assert files_below(node.store.path("studies")) == []

@@ -9,6 +9,7 @@ import pytest
 from bench import Bench, phantom
 from command_line import Ended, run
 from node.commands.options import ExitCode
+from node.keeping.remove import remove_given_up
 from node.study_log.tables import StudyState
 
 IMAGE = phantom()
@@ -94,3 +95,18 @@ def test_the_list_of_studies_says_that_a_person_is_waited_for(
     ended = run(capsys, "studies", "list")
 
     assert "done, 1 conflict" in ended.out
+
+
+def test_a_file_that_cannot_be_deleted_now_is_left_to_the_node(
+    capsys: pytest.CaptureFixture[str], bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(_path: Path, *, missing_ok: bool = False) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "unlink", refuse)
+        ended = run(capsys, "studies", "conflicts", "discard", UID)
+
+    assert ended.code == 0
+    assert "not deleted yet (Permission denied)" in ended.err
+    assert remove_given_up(bench.database, bench.store) == 1

@@ -189,3 +189,24 @@ def test_a_reanalysis_is_a_new_revision(capsys: pytest.CaptureFixture[str]) -> N
     ended = run(capsys, "studies", "reanalyse", "1", "--json")
 
     assert json.loads(ended.out)["revision"] == 2
+
+
+def test_a_deletion_says_what_went_and_what_stays_elsewhere(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    ended = run(capsys, "studies", "delete", UID, "--reason", "wrong patient", "--by", "Dr No")
+    shown = run(capsys, "studies", "show", UID)
+
+    assert ended.code == 0
+    assert ended.out == (
+        f"Deleted: {UID}, 11 files.\nResults that were sent stay at pacs, viewer.\n"
+    )
+    assert "by Dr No: wrong patient" in shown.out
+    assert "DELETED" in run(capsys, "studies", "list", "--state", "deleted").out
+
+
+def test_a_deletion_without_a_reason_is_not_accepted(capsys: pytest.CaptureFixture[str]) -> None:
+    ended = run(capsys, "studies", "delete", UID)
+
+    assert ended.code == ExitCode.USAGE
+    assert "COMPLETED" in run(capsys, "studies", "show", UID).out
