@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from node import __version__
-from node.commands import studies
+from node.commands import patients, studies
 from node.commands.options import (
     ConfigOption,
     ExitCode,
@@ -35,6 +35,7 @@ app = typer.Typer(
     rich_markup_mode="markdown",
 )
 app.add_typer(studies.app, name="studies")
+app.add_typer(patients.app, name="patients")
 
 
 class Role(StrEnum):

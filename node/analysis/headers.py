@@ -32,6 +32,8 @@ class SourceHeader:
 def read_source(source: SourceInstance) -> SourceHeader:
     """Read what stands before the pixel data, in little memory whatever the file inflates to.
 
+    What a person corrected about the patient is corrected in it.
+
     Raises
     ------
     PermanentError
@@ -48,6 +50,7 @@ def read_source(source: SourceInstance) -> SourceHeader:
             transfer_syntax_uid=str(meta.TransferSyntaxUID),
             dataset_offset=dataset_offset(source.path),
         )
+        source.correct(ds)
         ds.file_meta = meta
         return SourceHeader(source=source, ds=ds, view=read_view(ds))
     except OSError as error:

@@ -38,6 +38,7 @@ from node.results import Predecessor, StudyResult
 from node.retries import GiveUp, RetryPolicy, after_failure
 from node.settings import DestinationSettings, Settings
 from node.store import Store
+from node.study_log.corrections import corrected_sha256, corrections_of
 from node.study_log.database import Database, lock_study
 from node.study_log.removals import give_up
 from node.study_log.tables import Event, Result, Revision, Study, StudyState
@@ -392,17 +393,19 @@ class AnalysisWorker:
         return True
 
     def _sources_of(self, revision: Revision) -> tuple[SourceInstance, ...]:
-        """List the instances that were fixed at close-out."""
+        """List the instances that were fixed at close-out, under the patient of today."""
+        corrections = corrections_of(revision.study)
         return tuple(
             SourceInstance(
                 path=self._store.path(outcome.instance.path),
-                dataset_sha256=outcome.instance.dataset_sha256,
+                dataset_sha256=corrected_sha256(outcome.instance.dataset_sha256, corrections),
                 triage_reason=(
                     TriageReason(outcome.instance.triage_reason)
                     if outcome.instance.triage_reason
                     else None
                 ),
                 triage_detail=outcome.instance.triage_detail,
+                corrections=corrections,
             )
             for outcome in revision.outcomes
         )

@@ -134,6 +134,9 @@ def _facts(study: StudyAnswer, console: Console) -> RenderableType:
     if study.deletion is not None:
         by = f"{_second(study.deletion.at)} by {study.deletion.by}"
         facts.append(("Deleted on request", f"{by}: {study.deletion.reason}"))
+    for correction in study.corrections:
+        what = f"{', '.join(correction.keywords)}, {_second(correction.at)} by {correction.by}"
+        facts.append(("Patient corrected", f"{what}: {correction.reason}"))
     if newest is not None:
         facts += [
             ("Closed", f"{_second(newest.closed_at)}, {newest.close_reason}"),

@@ -17,6 +17,7 @@ from node.errors import PermanentError, UnknownStudy
 from node.header import dataset_offset, read_header, text_of
 from node.intake.facts import instance_facts, patient_facts
 from node.store import Store
+from node.study_log.corrections import apply_to_row
 from node.study_log.database import Database, lock_study
 from node.study_log.removals import give_up, take_back
 from node.study_log.revisions import add_revision, images_here
@@ -213,6 +214,7 @@ def _put_in_place(
         setattr(instance, name, value)
     for name, value in patient_facts(header).items():
         setattr(study, name, value)
+    apply_to_row(study)
     instance.transfer_syntax_uid = transfer_syntax_uid
     instance.path = place
     instance.removed_at = instance.removed_because = None

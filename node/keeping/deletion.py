@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from pydicom.dataset import Dataset
+from sqlalchemy import delete
 from sqlalchemy.orm import Session
 
 from node.analysis.rescue import UNDER_WAY
@@ -24,6 +25,7 @@ from node.study_log.tables import (
     DeliveryState,
     Event,
     Gone,
+    PatientCorrection,
     Study,
     StudyState,
 )
@@ -196,4 +198,5 @@ def _empty_row(session: Session, study: Study, reason: str, by: str, at: datetim
     study.deleted_at, study.deleted_by, study.deletion_reason = at, by, reason
     for column, nothing in patient_facts(Dataset()).items():
         setattr(study, column, nothing)
+    session.execute(delete(PatientCorrection).where(PatientCorrection.study_id == study.id))
     session.add(Event(study_id=study.id, at=at, event="study_deleted", fields={"by": by}))

@@ -214,11 +214,22 @@ class DeletionAnswer:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class CorrectionAnswer:
+    """That a person corrected what a study says of its patient; which attributes, not how."""
+
+    at: datetime
+    by: str
+    reason: str
+    keywords: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class StudyAnswer:
     """One study with all that the log knows of it; `results` are of the newest revision."""
 
     summary: StudySummary
     deletion: DeletionAnswer | None
+    corrections: tuple[CorrectionAnswer, ...]
     revisions: tuple[RevisionAnswer, ...]
     instances: tuple[InstanceAnswer, ...]
     conflicts: tuple[ConflictAnswer, ...]

@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session, selectinload
 from node.errors import UnknownStudy
 from node.study_log.answers import (
     ConflictAnswer,
+    CorrectionAnswer,
     DeletionAnswer,
     DeliveryAnswer,
     EventAnswer,
@@ -118,12 +119,22 @@ def read_study(session: Session, study_instance_uid: str) -> StudyAnswer:
             selectinload(Study.revisions).selectinload(Revision.outcomes),
             selectinload(Study.revisions).selectinload(Revision.results),
             selectinload(Study.events),
+            selectinload(Study.corrections),
         )
     ).one()
     newest = study.revisions[-1] if study.revisions else None
     return StudyAnswer(
         summary=summary,
         deletion=_deletion(study),
+        corrections=tuple(
+            CorrectionAnswer(
+                at=correction.at,
+                by=correction.by,
+                reason=correction.reason,
+                keywords=tuple(correction.after),
+            )
+            for correction in study.corrections
+        ),
         revisions=tuple(_revision(revision) for revision in study.revisions),
         instances=_instances(study, newest),
         conflicts=tuple(

@@ -6,12 +6,13 @@
            ├─ revision ─┬─ instance_outcome
            │            ├─ result ──────────┐
            │            └─ delivery ── delivery_object
+           ├─ patient_correction
            ├─ removal
            └─ event
     worker
 
-Patient attributes stand in `study` alone. Moments are aware UTC. Attributes of DICOM carry the
-snake case of their keyword (PS3.6).
+Patient attributes stand in `study` and `patient_correction` alone. Moments are aware UTC.
+Attributes of DICOM carry the snake case of their keyword (PS3.6).
 """
 
 from datetime import UTC, datetime
@@ -74,6 +75,7 @@ class CloseReason(StrEnum):
     REANALYSE = "a person asked for another analysis"
     RETRY = "a person asked to try a failed analysis again"
     CONFLICT = "a person accepted another data set"
+    PATIENT = "a person corrected the patient"
 
 
 class DeliveryState(StrEnum):
@@ -193,6 +195,7 @@ class Study(Base):
         back_populates="study", order_by="Revision.number"
     )
     events: Mapped[list["Event"]] = relationship(back_populates="study", order_by="Event.id")
+    corrections: Mapped[list["PatientCorrection"]] = relationship(order_by="PatientCorrection.id")
 
 
 class Instance(Base):
@@ -379,6 +382,25 @@ class DeliveryObject(Base):
 
     delivery: Mapped[Delivery] = relationship(back_populates="objects")
     result: Mapped[Result] = relationship()
+
+
+class PatientCorrection(Base):
+    """That a study belongs to another patient than its instances say, or to one written otherwise.
+
+    The instances stay as they came. What is read of them for the results is corrected.
+    """
+
+    __tablename__ = "patient_correction"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    study_id: Mapped[int] = mapped_column(ForeignKey("study.id"), index=True)
+    at: Mapped[datetime]
+    by: Mapped[str]
+    reason: Mapped[str]
+    before: Mapped[dict[str, Any]]
+    """What the study said till then, by keyword."""
+    after: Mapped[dict[str, Any]]
+    """What it says from then on, by keyword; attributes that are not named stay as they come."""
 
 
 class Removal(Base):

@@ -29,6 +29,7 @@ STUDIES_COMMANDS = (
     "conflicts accept",
     "conflicts discard",
 )
+PATIENTS_COMMANDS = ("correct", "merge")
 READ_SETTINGS = (
     "serve",
     "check",
@@ -37,6 +38,7 @@ READ_SETTINGS = (
     "restore",
     "predict",
     *(f"studies {name}" for name in STUDIES_COMMANDS),
+    *(f"patients {name}" for name in PATIENTS_COMMANDS),
 )
 PRINT_TABLES = ("check", "studies list", "studies show")
 
@@ -61,6 +63,7 @@ def test_the_commands_are_those_that_were_promised() -> None:
     assert command_names() == {
         *(name for name in COMMANDS if name != "studies"),
         *(f"studies {name}" for name in STUDIES_COMMANDS),
+        *(f"patients {name}" for name in PATIENTS_COMMANDS),
     }
 
 

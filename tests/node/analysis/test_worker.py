@@ -29,6 +29,7 @@ from node.result_kinds import EXPERIMENTAL, REPORT_KINDS
 from node.results import Predecessor, StudyResult
 from node.settings import DestinationSettings, Settings, WorkSettings
 from node.store import Store
+from node.study_log.corrections import corrected_sha256
 from node.study_log.database import SQLITE_FILE, Database, database_url
 from node.study_log.tables import (
     CloseReason,
@@ -36,6 +37,7 @@ from node.study_log.tables import (
     Event,
     Instance,
     InstanceOutcome,
+    PatientCorrection,
     Revision,
     Study,
     StudyState,
@@ -649,3 +651,20 @@ def test_a_study_that_is_deleted_while_it_is_analysed_leaves_no_file(
 
     assert node.revision().state == StudyState.CANCELED
     assert files_below(node.store.path("studies")) == []
+
+
+def test_a_corrected_patient_reaches_the_analysis_with_a_hash_of_its_own(node: Node) -> None:
+    plain = node.revision().outcomes[0].instance.dataset_sha256
+    with node.database.writing() as session:
+        study = session.scalars(select(Study)).one()
+        study.corrections.append(
+            PatientCorrection(
+                at=NOW, by="someone", reason="a test", before={}, after={"PatientID": "RIGHT"}
+            )
+        )
+
+    node.attempt()
+
+    (source, *_) = node.analyser.sources
+    assert source.corrections == {"PatientID": "RIGHT"}
+    assert source.dataset_sha256 == corrected_sha256(plain, {"PatientID": "RIGHT"})

@@ -1,4 +1,4 @@
-"""What is given up: files under retention, deleted studies, decided conflicts.
+"""What is given up (files under retention, deleted studies, decided conflicts), and corrections.
 
 Revision: 0002, after 0001.
 """
@@ -34,9 +34,26 @@ def upgrade() -> None:
         sa.UniqueConstraint("path", name=op.f("uq_removal_path")),
     )
     op.create_index(op.f("ix_removal_study_id"), "removal", ["study_id"])
+    op.create_table(
+        "patient_correction",
+        sa.Column("id", sa.Integer(), nullable=False),
+        sa.Column("study_id", sa.Integer(), nullable=False),
+        sa.Column("at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("by", sa.String(), nullable=False),
+        sa.Column("reason", sa.String(), nullable=False),
+        sa.Column("before", sa.JSON(), nullable=False),
+        sa.Column("after", sa.JSON(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["study_id"], ["study.id"], name=op.f("fk_patient_correction_study_id")
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_patient_correction")),
+    )
+    op.create_index(op.f("ix_patient_correction_study_id"), "patient_correction", ["study_id"])
 
 
 def downgrade() -> None:
+    op.drop_index(op.f("ix_patient_correction_study_id"), table_name="patient_correction")
+    op.drop_table("patient_correction")
     op.drop_index(op.f("ix_removal_study_id"), table_name="removal")
     op.drop_table("removal")
     for table, column in (
