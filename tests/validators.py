@@ -61,6 +61,16 @@ def require_peer(name: str) -> Path:
     pytest.skip(reason)
 
 
+def require_root(what_for: str) -> None:
+    """Skip the test where it does not run as root; under MAMMONODE_REQUIRE_PEERS=1, fail it."""
+    if os.geteuid() == 0:
+        return
+    reason = f"root is needed {what_for}"
+    if os.environ.get("MAMMONODE_REQUIRE_PEERS") == "1":
+        pytest.fail(reason)
+    pytest.skip(reason)
+
+
 def dciodvfy_errors(*paths: Path) -> list[str]:
     """Errors that dciodvfy (David Clunie's dicom3tools) finds in DICOM files.
 

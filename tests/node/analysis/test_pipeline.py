@@ -3,6 +3,7 @@
 import hashlib
 import tracemalloc
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -242,6 +243,17 @@ def test_progress_is_told_once_for_each_image(analyser: Analyser, tmp_path: Path
     )
 
     assert len(calls) == 4
+
+
+def test_a_corrected_patient_stands_in_the_headers_that_results_are_written_from(
+    analyser: Analyser, tmp_path: Path
+) -> None:
+    as_it_came = source(mammogram(), tmp_path)
+
+    result = analyse(analyser, [replace(as_it_came, corrections={"PatientID": "RIGHT"})])
+
+    assert [instance.source.PatientID for instance in result.instances] == ["RIGHT"]
+    assert result.instances[0].score is not None
 
 
 def test_predecessors_and_revision_are_passed_on(analyser: Analyser) -> None:
