@@ -30,6 +30,7 @@ class TriageReason(StrEnum):
     ALL_ZERO_PIXELS = "pixels are all zero"
     NO_BREAST_FOUND = "no breast found"
     ANALYSIS_FAILED = "the analysis failed"
+    REJECTED = "rejected"
 
 
 class NodeError(Exception):

@@ -136,6 +136,16 @@ def text_of(ds: Dataset, keyword: str) -> str:
     return "" if value is None else str(value).replace("\x00", "").strip()
 
 
+def items_of(ds: Dataset, keyword: str) -> list[Dataset]:
+    """Give the items of a sequence; none if it is missing or is no sequence."""
+    try:
+        value = ds.get(keyword)
+    except VALUE_ERRORS:
+        return []
+    is_many = value is not None and not isinstance(value, str) and hasattr(value, "__iter__")
+    return [item for item in value if isinstance(item, Dataset)] if is_many else []
+
+
 def _read(file: IO[bytes], syntax: UID) -> Dataset:
     start = file.tell()
     end = file.seek(0, 2)

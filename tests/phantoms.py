@@ -33,6 +33,7 @@ from pydicom.uid import (
     JPEGLosslessSV1,
     JPEGLSLossless,
     JPEGLSNearLossless,
+    KeyObjectSelectionDocumentStorage,
     RLELossless,
     SecondaryCaptureImageStorage,
 )
@@ -211,6 +212,63 @@ def film(
     del ds.WindowCenter, ds.WindowWidth, ds.RescaleSlope, ds.RescaleIntercept, ds.RescaleType
     del ds.PresentationLUTShape, ds.BurnedInAnnotation, ds.LossyImageCompression
     return _finish(ds, transfer_syntax, attributes)
+
+
+def rejection_note(
+    rejected: list[Dataset], *, code_value: str = "113001", seed: int = 0, **attributes: Any
+) -> Dataset:
+    """Make a Key Object Selection (PS3.3 A.35.4) whose title rejects instances, IHE IOCM.
+
+    Parameters
+    ----------
+    rejected
+        At least one, all of one study.
+    code_value
+        Title, PS3.16 CID 7010 and 7011.
+    seed
+        Decides the UID of the note.
+    attributes
+        As in `mammogram`.
+    """
+    first = rejected[0]
+    ds = _patient_and_study(0, first.StudyInstanceUID)
+    for keyword in ("PatientName", "PatientID"):
+        ds[keyword] = first[keyword]
+    ds.SOPClassUID = KeyObjectSelectionDocumentStorage
+    ds.SOPInstanceUID = uid("note", seed, code_value, *(one.SOPInstanceUID for one in rejected))
+    ds.SeriesInstanceUID = uid("series of notes", first.StudyInstanceUID)
+    ds.Modality = "KO"
+    ds.SeriesNumber = 99
+    ds.InstanceNumber = 1
+    ds.ReferencedPerformedProcedureStepSequence = Sequence()
+    ds.Manufacturer = "Phantom Works"
+    ds.ValueType = "CONTAINER"
+    ds.ConceptNameCodeSequence = Sequence([code(code_value, "DCM", "a title")])
+    ds.ContinuityOfContent = "SEPARATE"
+    ds.CurrentRequestedProcedureEvidenceSequence = Sequence(
+        [_evidence(study) for study in _by_study(rejected)]
+    )
+    return _finish(ds, ExplicitVRLittleEndian, attributes)
+
+
+def _by_study(instances: list[Dataset]) -> list[list[Dataset]]:
+    studies = dict.fromkeys(one.StudyInstanceUID for one in instances)
+    return [[one for one in instances if one.StudyInstanceUID == study] for study in studies]
+
+
+def _evidence(instances: list[Dataset]) -> Dataset:
+    """Make an item of Current Requested Procedure Evidence Sequence, a series for each instance."""
+    study = Dataset()
+    study.StudyInstanceUID = instances[0].StudyInstanceUID
+    study.ReferencedSeriesSequence = Sequence()
+    for one in instances:
+        series, reference = Dataset(), Dataset()
+        reference.ReferencedSOPClassUID = one.SOPClassUID
+        reference.ReferencedSOPInstanceUID = one.SOPInstanceUID
+        series.SeriesInstanceUID = one.SeriesInstanceUID
+        series.ReferencedSOPSequence = Sequence([reference])
+        study.ReferencedSeriesSequence.append(series)
+    return study
 
 
 def screening_study(

@@ -12,9 +12,11 @@ from sqlalchemy import exists, insert, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
+from node.errors import TriageReason
 from node.intake.arrival import Arrival, note, require_file
 from node.intake.aside import keep_aside
 from node.intake.facts import instance_facts, patient_facts
+from node.intake.rejection import read_rejection_note, take_out
 from node.store import Store
 from node.study_log.database import Database, lock_study
 from node.study_log.removals import is_given_up, take_back
@@ -143,7 +145,9 @@ def _add_instance(
         session.add(study)
     elif study.state == StudyState.DELETED:
         _return(session, study, arrival)
-    elif facts["kind"] is InstanceKind.IMAGE:
+    elif (
+        facts["kind"] is InstanceKind.IMAGE and facts["triage_reason"] is not TriageReason.REJECTED
+    ):
         _reopen(session, study, arrival)
     session.flush()
     values = facts | {
@@ -173,6 +177,9 @@ def _add_instance(
         size_bytes=arrival.dataset_bytes,
         triage_reason=facts["triage_reason"],
     )
+    rejection_note = read_rejection_note(arrival.header)
+    if rejection_note is not None and take_out(session, study, arrival, rejection_note):
+        _reopen(session, study, arrival)
 
 
 def _new_study(arrival: Arrival) -> Study:

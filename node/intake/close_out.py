@@ -26,7 +26,7 @@ from model.views import STANDARD_VIEWS
 from node.errors import NodeError
 from node.settings import StudySettings
 from node.study_log.database import Database, lock_study
-from node.study_log.revisions import add_revision
+from node.study_log.revisions import add_revision, without_rejected
 from node.study_log.tables import (
     CloseReason,
     Event,
@@ -189,6 +189,7 @@ class CloseOut:
             if not images:
                 _skip(study, now)
                 return None
+            images = without_rejected(images)
             revision = add_revision(study, images, close_reason=reason, closed_at=now)
             study.events.append(
                 Event(

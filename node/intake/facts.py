@@ -9,6 +9,7 @@ from sqlalchemy.orm import Session
 from model.views import read_view
 from node.errors import TriageReason, UnsuitableInstance
 from node.header import text_of
+from node.intake.rejection import rejected_as
 from node.intake.triage import is_image, is_own_result, triage
 from node.study_log.tables import InstanceKind, Result
 
@@ -24,7 +25,7 @@ def instance_facts(session: Session, header: Dataset) -> dict[str, Any]:
         With sound UIDs.
     """
     view = read_view(header)
-    reason, detail = _triage(header)
+    reason, detail = rejected_as(session, str(header.SOPInstanceUID)) or _triage(header)
     return {
         "sop_class_uid": str(header.SOPClassUID),
         "series_instance_uid": str(header.SeriesInstanceUID),

@@ -16,7 +16,7 @@ from pydicom.uid import (
 from model.views import ViewModifier, read_view
 from node.equipment import MANUFACTURER, MODEL_NAME
 from node.errors import TriageReason, UnsuitableInstance
-from node.header import text_of
+from node.header import items_of, text_of
 
 TOMOSYNTHESIS_SOP_CLASSES = frozenset(
     (
@@ -170,13 +170,8 @@ def _refuse_implant_in_view(ds: Dataset) -> None:
 
 
 def _codes(ds: Dataset, keyword: str) -> Iterator[str]:
-    for item in _items(ds, keyword):
+    for item in items_of(ds, keyword):
         yield text_of(item, "CodeValue")
-
-
-def _items(ds: Dataset, keyword: str) -> list[Dataset]:
-    value = ds.get(keyword)
-    return [item for item in value if isinstance(item, Dataset)] if value else []
 
 
 def _number(ds: Dataset, keyword: str) -> float | None:

@@ -1,8 +1,9 @@
 """A new revision of a study: what is fixed about it before anything is analysed."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 
+from node.errors import TriageReason
 from node.study_log.tables import (
     CloseReason,
     Instance,
@@ -15,12 +16,23 @@ from node.study_log.tables import (
 
 
 def images_here(study: Study) -> list[Instance]:
-    """List the images of a study whose files have not been given up."""
-    return [
-        instance
-        for instance in study.instances
-        if instance.kind == InstanceKind.IMAGE and instance.removed_at is None
-    ]
+    """List the images of a study that a revision can consist of: here, and not rejected.
+
+    If all were rejected it is all of them: then the revision says so, in place of a result.
+    """
+    return without_rejected(
+        [
+            instance
+            for instance in study.instances
+            if instance.kind == InstanceKind.IMAGE and instance.removed_at is None
+        ]
+    )
+
+
+def without_rejected(images: Sequence[Instance]) -> list[Instance]:
+    """Leave out what was rejected, unless that is all there is."""
+    kept = [image for image in images if image.triage_reason != TriageReason.REJECTED]
+    return kept or list(images)
 
 
 def add_revision(

@@ -7,6 +7,7 @@
            │            ├─ result ──────────┐
            │            └─ delivery ── delivery_object
            ├─ patient_correction
+           ├─ rejection
            ├─ removal
            └─ event
     worker
@@ -401,6 +402,22 @@ class PatientCorrection(Base):
     """What the study said till then, by keyword."""
     after: Mapped[dict[str, Any]]
     """What it says from then on, by keyword; attributes that are not named stay as they come."""
+
+
+class Rejection(Base):
+    """That a rejection note took an instance out, be the instance here already or not."""
+
+    __tablename__ = "rejection"
+    __table_args__ = (UniqueConstraint("sop_instance_uid", "note_sop_instance_uid"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    study_id: Mapped[int] = mapped_column(ForeignKey("study.id"), index=True)
+    sop_instance_uid: Mapped[str] = mapped_column(String(64))
+    """Of the instance that was taken out."""
+    note_sop_instance_uid: Mapped[str] = mapped_column(String(64))
+    code_value: Mapped[str]
+    """Title of the note, PS3.16 CID 7011."""
+    received_at: Mapped[datetime]
 
 
 class Removal(Base):

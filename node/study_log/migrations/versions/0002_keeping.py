@@ -49,9 +49,28 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_patient_correction")),
     )
     op.create_index(op.f("ix_patient_correction_study_id"), "patient_correction", ["study_id"])
+    op.create_table(
+        "rejection",
+        sa.Column("id", sa.Integer(), nullable=False),
+        sa.Column("study_id", sa.Integer(), nullable=False),
+        sa.Column("sop_instance_uid", sa.String(length=64), nullable=False),
+        sa.Column("note_sop_instance_uid", sa.String(length=64), nullable=False),
+        sa.Column("code_value", sa.String(), nullable=False),
+        sa.Column("received_at", sa.DateTime(timezone=True), nullable=False),
+        sa.ForeignKeyConstraint(["study_id"], ["study.id"], name=op.f("fk_rejection_study_id")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_rejection")),
+        sa.UniqueConstraint(
+            "sop_instance_uid",
+            "note_sop_instance_uid",
+            name=op.f("uq_rejection_sop_instance_uid_note_sop_instance_uid"),
+        ),
+    )
+    op.create_index(op.f("ix_rejection_study_id"), "rejection", ["study_id"])
 
 
 def downgrade() -> None:
+    op.drop_index(op.f("ix_rejection_study_id"), table_name="rejection")
+    op.drop_table("rejection")
     op.drop_index(op.f("ix_patient_correction_study_id"), table_name="patient_correction")
     op.drop_table("patient_correction")
     op.drop_index(op.f("ix_removal_study_id"), table_name="removal")
