@@ -10,7 +10,8 @@ given up ends as FAILED, with reports that say so, in the same one transaction.
 """
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -142,6 +143,10 @@ class AnalysisWorker:
 
     def failed(self, work: AnalysisWork, error: Exception) -> None:
         """Write down that an attempt failed, and queue the next one if there is to be one."""
+        with self._nothing_left_of_a_deleted_study(work):
+            self._fail(work, error)
+
+    def _fail(self, work: AnalysisWork, error: Exception) -> None:
         step = after_failure(error, attempt=work.attempt, policy=self._policy)
         rows: list[Result] = []
         if isinstance(step, GiveUp):
@@ -201,9 +206,14 @@ class AnalysisWorker:
                     _show(study, revision)
 
     def _run(self, step: Callable[[AnalysisWork], str], work: AnalysisWork) -> str:
-        """Run a step, and leave no file behind if the study was deleted meanwhile."""
-        try:
+        with self._nothing_left_of_a_deleted_study(work):
             return step(work)
+
+    @contextmanager
+    def _nothing_left_of_a_deleted_study(self, work: AnalysisWork) -> Iterator[None]:
+        """Leave no file behind if the study is deleted while the block lasts."""
+        try:
+            yield
         finally:
             with self._database.reading() as session:
                 is_deleted = session.scalar(

@@ -619,21 +619,21 @@ def test_a_revision_that_a_newer_one_has_overtaken_writes_nothing(node: Node) ->
     assert node.events()[-1] == "analysis_overtaken"
 
 
-@pytest.mark.parametrize("meanwhile", ["analyse", "report"])
+@pytest.mark.parametrize("meanwhile", ["analyse", "report", "failure"])
 def test_a_study_that_is_deleted_while_it_is_analysed_leaves_no_file(
-    node: Node, monkeypatch: pytest.MonkeyPatch, meanwhile: str
+    stored: Node, monkeypatch: pytest.MonkeyPatch, meanwhile: str
 ) -> None:
     def delete() -> None:
         delete_study(
-            node.database,
-            node.store,
-            node.queue,
-            study_instance_uid=node.study_instance_uid,
+            stored.database,
+            stored.store,
+            stored.queue,
+            study_instance_uid=stored.study_instance_uid,
             reason="a test",
             by="someone",
             at=NOW,
         )
-        remove_given_up(node.database, node.store)
+        remove_given_up(stored.database, stored.store)
 
     def delete_first(what: Callable[..., Any]) -> Callable[..., Any]:
         def do(*arguments: Any, **named: Any) -> Any:
@@ -642,20 +642,22 @@ def test_a_study_that_is_deleted_while_it_is_analysed_leaves_no_file(
 
         return do
 
+    if meanwhile == "failure":
+        stored.analyser.failures = [PermanentError(reason="broken")]
     if meanwhile == "analyse":
-        monkeypatch.setattr(node.analyser, "analyse", delete_first(node.analyser.analyse))
+        monkeypatch.setattr(stored.analyser, "analyse", delete_first(stored.analyser.analyse))
     else:
         monkeypatch.setattr(worker_module, "write_results", delete_first(write_results))
-    node.attempt()
-    remove_given_up(node.database, node.store)
+    stored.attempt()
+    remove_given_up(stored.database, stored.store)
 
-    assert node.revision().state == StudyState.CANCELED
-    assert files_below(node.store.path("studies")) == []
+    assert stored.revision().state == StudyState.CANCELED
+    assert files_below(stored.store.path("studies")) == []
 
 
-def test_a_corrected_patient_reaches_the_analysis_with_a_hash_of_its_own(node: Node) -> None:
-    plain = node.revision().outcomes[0].instance.dataset_sha256
-    with node.database.writing() as session:
+def test_a_corrected_patient_reaches_the_analysis_with_a_hash_of_its_own(stored: Node) -> None:
+    plain = stored.revision().outcomes[0].instance.dataset_sha256
+    with stored.database.writing() as session:
         study = session.scalars(select(Study)).one()
         study.corrections.append(
             PatientCorrection(
@@ -663,8 +665,8 @@ def test_a_corrected_patient_reaches_the_analysis_with_a_hash_of_its_own(node: N
             )
         )
 
-    node.attempt()
+    stored.attempt()
 
-    (source, *_) = node.analyser.sources
+    (source, *_) = stored.analyser.sources
     assert source.corrections == {"PatientID": "RIGHT"}
     assert source.dataset_sha256 == corrected_sha256(plain, {"PatientID": "RIGHT"})
