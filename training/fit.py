@@ -9,8 +9,10 @@ import logging
 import shutil
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import keras
+from pydantic import ValidationError
 
 from model.network import build
 from training.candidates import CHOSEN_WEIGHTS_FILE, Choice, read_choice, write_choice
@@ -146,13 +148,12 @@ def _claim_folder(data_set: DataSet, settings: TrainingSettings) -> None:
     made_with["backend"] = keras.backend.backend()
     file = settings.out_folder / _RUN_FILE
     if file.exists():
-        earlier = json.loads(file.read_text(encoding="utf-8"))
+        earlier = _with_defaults(json.loads(file.read_text(encoding="utf-8")))
+        changed = [key for key in made_with if earlier.get(key) != made_with[key]]
+        stages = earlier.get("stages", [])
         # A stage more goes on from where the run ended.
-        stages = earlier.pop("stages", [])
-        kept = {**made_with, "stages": None}
-        changed = [key for key in kept if key != "stages" and earlier.get(key) != kept[key]]
-        if made_with["stages"][: len(stages)] != stages:
-            changed.append("stages")
+        if made_with["stages"][: len(stages)] == stages and "stages" in changed:
+            changed.remove("stages")
         if changed:
             raise RunError(
                 where=settings.out_folder,
@@ -162,6 +163,17 @@ def _claim_folder(data_set: DataSet, settings: TrainingSettings) -> None:
             )
     with whole_file(file) as unfinished:
         unfinished.write_text(json.dumps(made_with, indent=2) + "\n", encoding="utf-8")
+
+
+def _with_defaults(made_with: dict[str, Any]) -> dict[str, Any]:
+    """Fill in settings that there were none of when a run was begun."""
+    try:
+        known = {key: made_with[key] for key in TrainingSettings.model_fields if key in made_with}
+        settings = TrainingSettings.model_validate(known)
+    except ValidationError:
+        return made_with
+    filled = settings.model_dump(mode="json", exclude=_LEAVES_WEIGHTS_AS_THEY_ARE)
+    return made_with | filled
 
 
 def _digest(data_set: DataSet, folder: Path) -> str:

@@ -136,6 +136,23 @@ def test_a_folder_of_a_run_on_other_images_is_refused(data_set: DataSet, tmp_pat
         fit(fewer, settings_of(tmp_path, batch_size=999))
 
 
+def test_a_run_that_was_begun_before_there_was_a_setting_goes_on_with_its_default(
+    data_set: DataSet, tmp_path: Path
+) -> None:
+    settings = settings_of(tmp_path, batch_size=999)
+    with pytest.raises(DataSetError, match="one batch"):
+        fit(data_set, settings)  # only claims the folder
+    made_with = json.loads((tmp_path / "run.json").read_text())
+    del made_with["mixup"], made_with["stages"][0]["plateau_factor"]
+    (tmp_path / "run.json").write_text(json.dumps(made_with))
+
+    with pytest.raises(DataSetError, match="one batch"):
+        fit(data_set, settings)
+
+    with pytest.raises(RunError, match="another mixup"):
+        fit(data_set, settings_of(tmp_path, batch_size=999, mixup=0.1))
+
+
 class Run:
     """``python -m training fit`` in a process of its own, to be cut short."""
 
