@@ -12,14 +12,13 @@ import tensorflow as tf
 
 from model.explain import HeatMap, grad_cam
 from model.manifest import SHIPPED_WEIGHTS, Manifest, RollUp, read_manifest
-from model.network import CLASSES, load, split_at_features
+from model.network import load, split_at_features
 from model.preprocess import PREPROCESS_VERSION, NetworkInput
 from model.views import Laterality
 
 Float32Array = npt.NDArray[np.float32]
 
 _BATCH = 4
-_CANCER = CLASSES.index("cancer")
 _SMALLEST = 1e-30
 
 
@@ -54,6 +53,8 @@ class Classifier:
         self.manifest = manifest
         trunk, head = split_at_features(model)
         shape = (_BATCH, *manifest.input_size_px, 3)
+        cancer = manifest.cancer_unit
+        others = [unit for unit in range(len(manifest.classes)) if unit != cancer]
 
         # TensorFlow ships no types, so that its decorator has none.
         @tf.function(input_signature=[tf.TensorSpec(shape, tf.float32)])  # type: ignore[untyped-decorator]
@@ -65,9 +66,10 @@ class Classifier:
                 # Of the log odds, not of the softmax: with two classes they differ by a factor
                 # that is the same for all features of an image, and a heat map is free of scale;
                 # but a softmax that is 1 in float32 has no gradient left, and would have no map.
-                log_odds = tf.math.log(tf.maximum(scores, _SMALLEST))
-                log_odds = log_odds[:, _CANCER] - log_odds[:, 1 - _CANCER]
-            return scores[:, _CANCER], features, tape.gradient(log_odds, features)
+                log_odds = tf.math.log(tf.maximum(scores[:, cancer], _SMALLEST)) - tf.math.log(
+                    tf.maximum(tf.reduce_sum(tf.gather(scores, others, axis=1), axis=1), _SMALLEST)
+                )
+            return scores[:, cancer], features, tape.gradient(log_odds, features)
 
         self._forward = forward
 

@@ -8,11 +8,21 @@ about its figures. It is read without TensorFlow.
 import hashlib
 import json
 import math
+from bisect import bisect_right
 from enum import StrEnum
+from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Discriminator,
+    Field,
+    Tag,
+    ValidationError,
+    model_validator,
+)
 
 from model.errors import WeightsError
 
@@ -22,6 +32,7 @@ SHIPPED_WEIGHTS = Path(__file__).parent / "weights"
 NOT_FOR_DIAGNOSTIC_USE = "Research software, not for diagnostic use."
 
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
+_CANCER = ("cancer", "malignant")
 _SMALLEST = 1e-7
 
 
@@ -74,16 +85,13 @@ class Interval(_Fact):
 
 
 class Calibration(_Fact):
-    """Platt scaling: score = sigmoid(slope · logit + offset), fitted at one prevalence.
+    """What turns the network's output into a score that holds at one prevalence.
 
     References
     ----------
-    Platt, Probabilistic Outputs for Support Vector Machines, 1999; the shift to another prevalence:
-    Saerens et al., Neural Computation 14, 2002.
+    The shift to another prevalence: Saerens et al., Neural Computation 14, 2002.
     """
 
-    slope: float = Field(gt=0.0)
-    offset: float
     prevalence: float = Field(gt=0.0, lt=1.0)
     """Share of cancers among the images that the calibration was fitted on."""
 
@@ -98,9 +106,10 @@ class Calibration(_Fact):
         Returns
         -------
         score
-            In (0, 1), and rising with `malignancy`; it holds at the prevalence of the calibration.
+            In (0, 1); never falls as `malignancy` rises, and holds at the prevalence of the
+            calibration.
         """
-        return _sigmoid(self.slope * _logit(malignancy) + self.offset)
+        raise NotImplementedError
 
     def at_prevalence(self, score: float, prevalence: float) -> float:
         """Carry a score (or a threshold) from the calibration's prevalence to another.
@@ -118,6 +127,66 @@ class Calibration(_Fact):
             In (0, 1), at the other prevalence: an estimate of the probability of cancer there.
         """
         return _sigmoid(_logit(score) + _logit(prevalence) - _logit(self.prevalence))
+
+
+class PlattScaling(Calibration):
+    """score = sigmoid(slope · logit + offset); temperature scaling where the offset is 0.
+
+    References
+    ----------
+    Platt, Probabilistic Outputs for Support Vector Machines, 1999.
+    """
+
+    slope: float = Field(gt=0.0)
+    offset: float
+
+    def score(self, malignancy: float) -> float:
+        """Scale the log odds of the output; see `Calibration.score`."""
+        return _sigmoid(self.slope * _logit(malignancy) + self.offset)
+
+
+class IsotonicCalibration(Calibration):
+    """A score that rises from point to point in straight lines, and is level before and after.
+
+    References
+    ----------
+    Oron and Flournoy, Centered Isotonic Regression, Statistics in Biopharmaceutical Research 9,
+    2017.
+    """
+
+    points: tuple[tuple[Share, Annotated[float, Field(gt=0.0, lt=1.0)]], ...] = Field(min_length=2)
+    """(output of the network, score), both rising."""
+
+    @model_validator(mode="after")
+    def _rises(self) -> Self:
+        for (output, score), (next_output, next_score) in pairwise(self.points):
+            if not (output < next_output and score <= next_score):
+                raise ValueError("points must rise from one to the next")
+        return self
+
+    def score(self, malignancy: float) -> float:
+        """Read the score between the points beside the output; see `Calibration.score`."""
+        place = bisect_right(self.points, malignancy, key=lambda point: point[0])
+        if place == 0:
+            return self.points[0][1]
+        if place == len(self.points):
+            return self.points[-1][1]
+        (output, score), (next_output, next_score) = self.points[place - 1 : place + 1]
+        share = (malignancy - output) / (next_output - output)
+        return score + share * (next_score - score)
+
+
+def _kind_of_calibration(value: object) -> str:
+    """Tell the calibrations apart by what only one of them has."""
+    has_points = "points" in value if isinstance(value, dict) else hasattr(value, "points")
+    return "isotonic" if has_points else "platt"
+
+
+AnyCalibration = Annotated[
+    Annotated[PlattScaling, Tag("platt")] | Annotated[IsotonicCalibration, Tag("isotonic")],
+    Discriminator(_kind_of_calibration),
+]
+"""As a manifest holds it."""
 
 
 class OperatingPoint(_Fact):
@@ -202,10 +271,10 @@ class Manifest(_Fact):
     input_size_px: tuple[int, int]
     """(height, width)."""
     preprocess_version: str
-    classes: tuple[str, str]
-    """In the order of the softmax; the second is cancer."""
+    classes: tuple[str, ...]
+    """In the order of the softmax; the last is cancer, and the score is about it alone."""
     grad_cam_layer: str
-    calibration: Calibration
+    calibration: AnyCalibration
     operating_point: OperatingPoint
     roll_up: RollUp
     region_rule: RegionRule
@@ -227,7 +296,14 @@ class Manifest(_Fact):
             raise ValueError("weights_file must be a Keras HDF5 file, *.weights.h5")
         if min(self.input_size_px) < 32:
             raise ValueError("input_size_px must be at least 32 by 32")
+        if len(self.classes) < 2 or self.classes[-1] not in _CANCER:
+            raise ValueError(f"classes must be two or more, the last of them one of {_CANCER}")
         return self
+
+    @property
+    def cancer_unit(self) -> int:
+        """Place of cancer among the units of the softmax, from 0."""
+        return len(self.classes) - 1
 
     def require_preprocessing(self, version: str) -> None:
         """Refuse weights that were trained on images prepared in another way.

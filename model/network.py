@@ -42,10 +42,6 @@ def network_id(classes: tuple[str, ...]) -> str:
     return f"efficientnetv2b0-average-max-dense{_DENSE_UNITS}-softmax{len(classes)}"
 
 
-NETWORK_ID = network_id(CLASSES)
-"""Of the network with two classes."""
-
-
 def build(
     input_size_px: tuple[int, int],
     *,
@@ -144,18 +140,19 @@ def load(manifest: Manifest, folder: Path) -> keras.Model:
         If the manifest names another architecture, other classes or another Grad-CAM layer than
         this software has, or the file does not fit the network.
     """
+    known = {network_id(classes): classes for classes in (CLASSES, THREE_CLASSES)}
     for name, expected, found in (
-        ("network", NETWORK_ID, manifest.network),
-        ("classes", CLASSES, manifest.classes),
-        ("grad_cam_layer", GRAD_CAM_LAYER, manifest.grad_cam_layer),
+        ("network", tuple(known), manifest.network),
+        ("classes", (known.get(manifest.network),), manifest.classes),
+        ("grad_cam_layer", (GRAD_CAM_LAYER,), manifest.grad_cam_layer),
     ):
-        if expected != found:
+        if found not in expected:
             raise WeightsError(
-                expected=f"manifest with {name} = {expected!r}",
+                expected=f"manifest with {name} = {' or '.join(map(repr, expected))}",
                 found=f"{found!r}",
                 to_do="Use weights made with this version of the software",
             )
-    model = build(manifest.input_size_px)
+    model = build(manifest.input_size_px, classes=manifest.classes)
     path = folder / manifest.weights_file
     try:
         with warnings.catch_warnings():
@@ -164,7 +161,7 @@ def load(manifest: Manifest, folder: Path) -> keras.Model:
             model.load_weights(path)
     except (OSError, ValueError, KeyError, UserWarning) as error:
         raise WeightsError(
-            expected=f"Keras weights for {NETWORK_ID}",
+            expected=f"Keras weights for {manifest.network}",
             found=f"{path}: {error}",
             to_do="Export the weights again with `python -m training export`",
         ) from error

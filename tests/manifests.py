@@ -4,9 +4,9 @@ from typing import Any
 
 from model.manifest import (
     NOT_FOR_DIAGNOSTIC_USE,
-    Calibration,
     Manifest,
     OperatingPoint,
+    PlattScaling,
     RegionRule,
     RollUp,
     RollUpRule,
@@ -33,7 +33,7 @@ def made_up_manifest(**facts: Any) -> Manifest:
             "preprocess_version": "1",
             "classes": ("no_cancer", "cancer"),
             "grad_cam_layer": "top_activation",
-            "calibration": Calibration(slope=1.0, offset=0.0, prevalence=0.25),
+            "calibration": PlattScaling(slope=1.0, offset=0.0, prevalence=0.25),
             "operating_point": OperatingPoint(
                 threshold=0.4,
                 chosen_for="90 % specificity by breast",

@@ -5,8 +5,8 @@ from pathlib import Path
 import keras
 
 from manifests import made_up_manifest
-from model.manifest import MANIFEST_FILE, Calibration, OperatingPoint, RegionRule, sha256_of
-from model.network import CLASSES, GRAD_CAM_LAYER, NETWORK_ID, build
+from model.manifest import MANIFEST_FILE, OperatingPoint, PlattScaling, RegionRule, sha256_of
+from model.network import CLASSES, GRAD_CAM_LAYER, build, network_id
 from model.preprocess import PREPROCESS_VERSION
 
 WEIGHTS_FILE = "untrained.weights.h5"
@@ -16,6 +16,7 @@ def write_untrained_weights(
     folder: Path,
     *,
     input_size_px: tuple[int, int] = (96, 72),
+    classes: tuple[str, ...] = CLASSES,
     seed: int = 7,
     threshold: float = 0.5,
     region_score_at_least: float = 0.0,
@@ -27,18 +28,18 @@ def write_untrained_weights(
     """
     folder.mkdir(parents=True, exist_ok=True)
     keras.utils.set_random_seed(seed)
-    build(input_size_px).save_weights(folder / WEIGHTS_FILE)
+    build(input_size_px, classes=classes).save_weights(folder / WEIGHTS_FILE)
     manifest = made_up_manifest(
         name="untrained",
         version="0",
         weights_file=WEIGHTS_FILE,
         sha256=sha256_of(folder / WEIGHTS_FILE),
-        network=NETWORK_ID,
+        network=network_id(classes),
         input_size_px=input_size_px,
         preprocess_version=PREPROCESS_VERSION,
-        classes=CLASSES,
+        classes=classes,
         grad_cam_layer=GRAD_CAM_LAYER,
-        calibration=Calibration(slope=1.0, offset=0.0, prevalence=0.5),
+        calibration=PlattScaling(slope=1.0, offset=0.0, prevalence=0.5),
         operating_point=OperatingPoint(
             threshold=threshold, chosen_for="a test", sensitivity=0.5, specificity=0.5
         ),

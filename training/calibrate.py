@@ -7,14 +7,14 @@ import numpy.typing as npt
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 
-from model.manifest import Calibration, OperatingPoint, RollUp, RollUpRule
+from model.manifest import Calibration, OperatingPoint, PlattScaling, RollUp, RollUpRule
 
 Float64Array = npt.NDArray[np.float64]
 BoolArray = npt.NDArray[np.bool_]
 _SMALLEST = 1e-7
 
 
-def fit_calibration(malignancy: Float64Array, is_cancer: BoolArray) -> Calibration:
+def fit_calibration(malignancy: Float64Array, is_cancer: BoolArray) -> PlattScaling:
     """Fit Platt scaling, at the prevalence of the images given.
 
     Parameters
@@ -45,7 +45,7 @@ def fit_calibration(malignancy: Float64Array, is_cancer: BoolArray) -> Calibrati
     slope, offset = float(regression.coef_[0, 0]), float(regression.intercept_[0])
     if slope <= 0:
         raise ValueError(f"expected scores that rise with cancer; found a slope of {slope:.3f}")
-    return Calibration(slope=slope, offset=offset, prevalence=float(is_cancer.mean()))
+    return PlattScaling(slope=slope, offset=offset, prevalence=float(is_cancer.mean()))
 
 
 def calibrated(calibration: Calibration, malignancy: Float64Array) -> Float64Array:

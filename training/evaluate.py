@@ -18,7 +18,7 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from model.manifest import (
-    Calibration,
+    AnyCalibration,
     Figures,
     Interval,
     OperatingPoint,
@@ -62,7 +62,7 @@ class Evaluation(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     weights_sha256: str
-    calibration: Calibration
+    calibration: AnyCalibration
     roll_up: RollUp
     operating_point: OperatingPoint
     region_rule: RegionRule

@@ -16,7 +16,7 @@ from model.manifest import (
     read_manifest,
     sha256_of,
 )
-from model.network import CLASSES, GRAD_CAM_LAYER, NETWORK_ID, build, load
+from model.network import CLASSES, GRAD_CAM_LAYER, build, load, network_id
 from model.preprocess import PREPROCESS_VERSION
 from training.candidates import CHOSEN_WEIGHTS_FILE
 from training.card import licence_text, model_card
@@ -82,7 +82,7 @@ def export(data_set: DataSet, settings: TrainingSettings, folder: Path) -> Manif
             version=settings.version,
             weights_file=weights_file,
             sha256=sha256_of(made / weights_file),
-            network=NETWORK_ID,
+            network=network_id(CLASSES),
             input_size_px=settings.input_size_px,
             preprocess_version=PREPROCESS_VERSION,
             classes=CLASSES,

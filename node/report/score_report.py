@@ -152,17 +152,25 @@ def _outcome(result: StudyResult) -> Code:
 
 
 def _about_score(result: StudyResult) -> str:
-    """One sentence that keeps the number from being read as what it is not."""
+    """Say what keeps the number from being read as what it is not."""
     if result.prevalence is None:
-        return (
+        about = (
             "AI malignancy score, 0 to 1, calibrated at the prevalence of the calibration data. "
             "Not the probability of cancer of this patient; a low score does not mean benign. "
             "The operating point was chosen on the scores of breasts."
         )
+    else:
+        about = (
+            "Score carried over to the prevalence set for this site, as a probability of cancer in "
+            "percent. An estimate, calibrated by view, not by breast or study; a low value does "
+            "not mean benign. The operating point was chosen on the scores of breasts."
+        )
+    *others, cancer = result.manifest.classes
+    if len(others) == 1:
+        return about
     return (
-        "Score carried over to the prevalence set for this site, as a probability of cancer in "
-        "percent. An estimate, calibrated by view, not by breast or study; a low value does not "
-        "mean benign. The operating point was chosen on the scores of breasts."
+        f"{about} The network was trained on {len(others) + 1} classes of image; the score is of "
+        f"the class {cancer} against all others, and which of the others is not stated."
     )
 
 

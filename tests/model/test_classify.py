@@ -16,9 +16,10 @@ from model.classify import Classifier, roll_up_breasts, roll_up_study
 from model.errors import WeightsError
 from model.explain import grad_cam
 from model.manifest import MANIFEST_FILE, RollUp, RollUpRule, read_manifest
-from model.network import GRAD_CAM_LAYER, load, split_at_features
+from model.network import GRAD_CAM_LAYER, THREE_CLASSES, load, split_at_features
 from model.preprocess import NetworkInput, to_network_input
 from model.views import Laterality
+from networks import write_untrained_weights
 from phantoms import Disc, breast_pixels
 
 SIZE_PX = (96, 72)
@@ -113,6 +114,37 @@ def test_the_heat_map_is_at_full_strength_from_the_operating_point_on(
 
     expected = strength or result.score / threshold
     assert result.heat_map.values.max() == pytest.approx(expected, abs=1e-6)
+
+
+def test_of_three_classes_score_and_heat_map_are_of_the_malignant_one(
+    tmp_path: Path, inputs: list[NetworkInput]
+) -> None:
+    folder = write_untrained_weights(tmp_path, classes=THREE_CLASSES)
+    manifest = read_manifest(folder)
+    network = load(manifest, folder)
+    features, gradients, malignant = malignant_gradients(network, inputs[0])
+
+    (result,) = Classifier(network, manifest).classify(inputs[:1])
+
+    assert manifest.calibration.score(malignant) == pytest.approx(result.score, abs=1e-5)
+    strength = min(1.0, result.score / manifest.operating_point.threshold)
+    expected = grad_cam(features, gradients, inputs[0], strength=strength)
+    np.testing.assert_allclose(result.heat_map.values, expected.values, atol=1e-3)
+    assert result.heat_map.values.max() > 0
+
+
+def malignant_gradients(
+    network: keras.Model, given: NetworkInput
+) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32], float]:
+    """Features, gradient of log(p / (1 - p)) of the third unit, and p itself."""
+    trunk, head = split_at_features(network)
+    features = trunk(given.pixels[None])
+    with tf.GradientTape() as tape:
+        tape.watch(features)
+        malignant = head(features)[:, 2]
+        log_odds = tf.math.log(malignant / (1 - malignant))
+    gradients = tape.gradient(log_odds, features)
+    return features.numpy()[0], gradients.numpy()[0], float(malignant.numpy()[0])
 
 
 @pytest.mark.parametrize("laterality", ["L", "R"])

@@ -7,7 +7,8 @@ from manifests import made_up_manifest
 from model.errors import WeightsError
 from model.manifest import (
     MANIFEST_FILE,
-    Calibration,
+    IsotonicCalibration,
+    PlattScaling,
     RollUpRule,
     read_manifest,
     sha256_of,
@@ -23,7 +24,7 @@ def folder(tmp_path: Path) -> Path:
         weights_file=weights.name,
         sha256=sha256_of(weights),
         input_size_px=(64, 48),
-        calibration=Calibration(slope=2.0, offset=-0.5, prevalence=0.3),
+        calibration=PlattScaling(slope=2.0, offset=-0.5, prevalence=0.3),
     )
     (tmp_path / MANIFEST_FILE).write_text(manifest.to_json(), encoding="utf-8")
     return tmp_path
@@ -77,12 +78,20 @@ def test_a_missing_weights_file_is_named(folder: Path) -> None:
     ("values", "field"),
     [
         ({"sha256": "abc"}, "sha256"),
-        ({"calibration": {"slope": -1.0, "offset": 0.0, "prevalence": 0.3}}, r"calibration\.slope"),
+        (
+            {"calibration": {"slope": -1.0, "offset": 0.0, "prevalence": 0.3}},
+            r"calibration\.platt\.slope",
+        ),
         ({"surprise": 1}, "surprise"),
         ({"weights_file": "../../elsewhere.weights.h5"}, "without a folder"),
         ({"weights_file": "net.pkl"}, "HDF5"),
         ({"input_size_px": [16, 16]}, "32 by 32"),
+        (
+            {"calibration": {"points": [[0.2, 0.4], [0.6, 0.3]], "prevalence": 0.3}},
+            r"calibration\.isotonic.*rise",
+        ),
         ({"classes": ["cancer"]}, "classes"),
+        ({"classes": ["malignant", "benign"]}, "classes.*the last"),
     ],
 )
 def test_a_wrong_field_is_named(folder: Path, values: dict[str, object], field: str) -> None:
@@ -108,15 +117,37 @@ def test_other_preprocessing_is_refused(folder: Path) -> None:
 
 
 def test_the_score_is_the_sigmoid_of_the_scaled_log_odds() -> None:
-    calibration = Calibration(slope=2.0, offset=-0.5, prevalence=0.3)
+    calibration = PlattScaling(slope=2.0, offset=-0.5, prevalence=0.3)
 
     # Log odds of 0.5 are 0: sigmoid(-0.5).
     assert calibration.score(0.5) == pytest.approx(0.3775407)
     assert 0.0 < calibration.score(0.0) < calibration.score(0.4) < calibration.score(1.0) < 1.0
 
 
+def test_an_isotonic_score_runs_straight_from_point_to_point_and_level_outside() -> None:
+    calibration = IsotonicCalibration(points=((0.2, 0.1), (0.4, 0.3), (0.8, 0.3)), prevalence=0.2)
+
+    outputs = (0.0, 0.2, 0.3, 0.4, 0.6, 0.8, 1.0)
+    expected = (0.1, 0.1, 0.2, 0.3, 0.3, 0.3, 0.3)
+    assert [calibration.score(output) for output in outputs] == pytest.approx(expected)
+
+
+def test_isotonic_points_read_back_as_they_were_written(folder: Path) -> None:
+    calibration = IsotonicCalibration(points=((0.2, 0.1), (0.4, 0.3)), prevalence=0.2)
+    changed(folder, calibration=calibration.model_dump(mode="json"))
+
+    assert read_manifest(folder).calibration == calibration
+
+
+@pytest.mark.parametrize("classes", [("no_cancer", "cancer"), ("normal", "benign", "malignant")])
+def test_the_last_unit_of_the_softmax_is_cancer(folder: Path, classes: tuple[str, ...]) -> None:
+    manifest = read_manifest(changed(folder, classes=classes))
+
+    assert manifest.classes[manifest.cancer_unit] == classes[-1]
+
+
 def test_another_prevalence_shifts_the_odds_and_keeps_the_order() -> None:
-    calibration = Calibration(slope=1.0, offset=0.0, prevalence=0.5)
+    calibration = PlattScaling(slope=1.0, offset=0.0, prevalence=0.5)
 
     # Even odds at a prevalence of one half are the prevalence itself at any other.
     assert calibration.at_prevalence(0.5, 0.01) == pytest.approx(0.01)

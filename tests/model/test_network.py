@@ -105,6 +105,7 @@ def untrained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     [
         ("network", "resnet50"),
         ("classes", ("cancer", "no_cancer")),
+        ("classes", THREE_CLASSES),
         ("grad_cam_layer", "block6h_add"),
     ],
 )
@@ -113,6 +114,26 @@ def test_weights_for_something_else_are_refused(untrained: Path, field: str, val
 
     with pytest.raises(WeightsError, match=field):
         load(manifest, untrained)
+
+
+def test_weights_of_three_classes_load_by_their_manifest(tmp_path: Path, images: Images) -> None:
+    folder = write_untrained_weights(tmp_path, classes=THREE_CLASSES, seed=4)
+    keras.utils.set_random_seed(4)
+    expected = np.asarray(build((96, 72), classes=THREE_CLASSES)(images))
+
+    model = load(read_manifest(folder), folder)
+
+    np.testing.assert_allclose(np.asarray(model(images)), expected, atol=1e-6)
+
+
+def test_weights_of_three_classes_do_not_pass_for_weights_of_two(tmp_path: Path) -> None:
+    folder = write_untrained_weights(tmp_path, classes=THREE_CLASSES)
+    manifest = read_manifest(folder).model_copy(
+        update={"network": network_id(CLASSES), "classes": CLASSES}
+    )
+
+    with pytest.raises(WeightsError, match="export"):
+        load(manifest, folder)
 
 
 def test_a_file_that_holds_other_weights_is_refused(untrained: Path, tmp_path: Path) -> None:
