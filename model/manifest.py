@@ -34,6 +34,7 @@ NOT_FOR_DIAGNOSTIC_USE = "Research software, not for diagnostic use."
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
 _CANCER = ("cancer", "malignant")
 _SMALLEST = 1e-7
+_LEAST_LOG_ODDS = -700.0
 
 
 class _Fact(BaseModel):
@@ -224,6 +225,10 @@ class RegionRule(_Fact):
     regions_at_most: int = Field(ge=1)
 
 
+_Later = Annotated[Interval | None, Field(default=None, exclude_if=lambda value: value is None)]
+"""A figure that the first manifests do not state: they read back, and are written, as they were."""
+
+
 class SplitFigures(_Fact):
     """What was measured on one split; intervals by bootstrap over patients."""
 
@@ -233,12 +238,21 @@ class SplitFigures(_Fact):
     image_auc: Interval
     breast_auc: Interval
     patient_auc: Interval
+    image_average_precision: _Later
+    """Area under the precision-recall curve."""
     image_sensitivity_at_90_specificity: Interval
+    image_accuracy: _Later
+    """At the operating point, as precision, recall and F1 are."""
+    image_precision: _Later
+    image_recall: _Later
+    image_f1: _Later
     breast_sensitivity: Interval
     """At the operating point."""
     breast_specificity: Interval
     """At the operating point."""
     image_brier: Interval
+    image_calibration_error: _Later
+    """Expected calibration error, ten bins of equal numbers."""
     shortcut_auc: Interval
     """Control: what nine global intensity statistics alone reach, by image."""
 
@@ -441,5 +455,5 @@ def _logit(probability: float) -> float:
 
 
 def _sigmoid(log_odds: float) -> float:
-    """Undo `_logit`."""
-    return 1.0 / (1.0 + math.exp(-log_odds))
+    """Undo `_logit`; held where a float ends."""
+    return 1.0 / (1.0 + math.exp(-max(log_odds, _LEAST_LOG_ODDS)))

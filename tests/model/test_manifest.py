@@ -146,6 +146,13 @@ def test_the_last_unit_of_the_softmax_is_cancer(folder: Path, classes: tuple[str
     assert manifest.classes[manifest.cancer_unit] == classes[-1]
 
 
+def test_a_steep_calibration_ends_at_0_and_1_and_overflows_nowhere() -> None:
+    calibration = PlattScaling(slope=1000.0, offset=-500.0, prevalence=0.3)
+
+    assert 0.0 < calibration.score(0.0) < 1e-300
+    assert calibration.score(1.0) == 1.0
+
+
 def test_another_prevalence_shifts_the_odds_and_keeps_the_order() -> None:
     calibration = PlattScaling(slope=1.0, offset=0.0, prevalence=0.5)
 
