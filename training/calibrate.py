@@ -4,25 +4,41 @@ from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
+from sklearn.isotonic import IsotonicRegression
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 
-from model.manifest import Calibration, OperatingPoint, PlattScaling, RollUp, RollUpRule
+from model.manifest import (
+    AnyCalibration,
+    Calibration,
+    IsotonicCalibration,
+    OperatingPoint,
+    PlattScaling,
+    RollUp,
+    RollUpRule,
+)
+from training.errors import RunError
+from training.settings import CalibrationMethod
 
 Float64Array = npt.NDArray[np.float64]
 BoolArray = npt.NDArray[np.bool_]
 _SMALLEST = 1e-7
 
 
-def fit_calibration(malignancy: Float64Array, is_cancer: BoolArray) -> PlattScaling:
-    """Fit Platt scaling, at the prevalence of the images given.
+def fit_calibration(
+    malignancy: Float64Array, is_cancer: BoolArray, *, method: CalibrationMethod = "platt"
+) -> AnyCalibration:
+    """Fit a calibration, at the prevalence of the images given.
 
     Parameters
     ----------
     malignancy
         Shape (images,): the softmax unit for cancer, in [0, 1].
     is_cancer
-        Shape (images,).
+        Shape (images,), with both classes in it.
+    method
+        ``platt``: slope and offset of the log odds; ``temperature``: the slope alone;
+        ``isotonic``: any rising course, which wants some hundreds of images with cancer.
 
     Returns
     -------
@@ -31,21 +47,43 @@ def fit_calibration(malignancy: Float64Array, is_cancer: BoolArray) -> PlattScal
 
     Raises
     ------
-    ValueError
+    RunError
         If higher outputs do not go with cancer: there is nothing to calibrate.
-
-    References
-    ----------
-    Platt, Probabilistic Outputs for Support Vector Machines, 1999.
     """
+    if method == "isotonic":
+        return _isotonic(malignancy, is_cancer)
     inside = np.clip(malignancy, _SMALLEST, 1 - _SMALLEST)
     log_odds = np.log(inside / (1 - inside))
     # As good as unpenalised: two parameters need no shrinking.
-    regression = LogisticRegression(C=1e6).fit(log_odds[:, None], is_cancer)
+    regression = LogisticRegression(C=1e6, fit_intercept=method == "platt")
+    regression.fit(log_odds[:, None], is_cancer)
     slope, offset = float(regression.coef_[0, 0]), float(regression.intercept_[0])
     if slope <= 0:
-        raise ValueError(f"expected scores that rise with cancer; found a slope of {slope:.3f}")
+        raise _nothing_to_calibrate(f"a slope of {slope:.3f}")
     return PlattScaling(slope=slope, offset=offset, prevalence=float(is_cancer.mean()))
+
+
+def _isotonic(malignancy: Float64Array, is_cancer: BoolArray) -> IsotonicCalibration:
+    """Pool what falls into level blocks, and put a point at the middle of each."""
+    levels = IsotonicRegression().fit_transform(malignancy, is_cancer)
+    _, block_of, sizes = np.unique(levels, return_inverse=True, return_counts=True)
+    if len(sizes) < 2:
+        raise _nothing_to_calibrate("no rise at all")
+    middles = np.bincount(block_of, malignancy) / sizes
+    shares = np.bincount(block_of, is_cancer) / sizes
+    # Nobody is certain after so many images: an end is at least half an image away from 0 and 1.
+    margin = 0.5 / len(malignancy)
+    points = zip(middles.tolist(), np.clip(shares, margin, 1 - margin).tolist(), strict=True)
+    return IsotonicCalibration(points=tuple(points), prevalence=float(is_cancer.mean()))
+
+
+def _nothing_to_calibrate(found: str) -> RunError:
+    return RunError(
+        where="calibration",
+        expected="outputs that rise with cancer on validation",
+        found=found,
+        to_do="Train longer, or look at the labels: these weights tell nothing apart.",
+    )
 
 
 def calibrated(calibration: Calibration, malignancy: Float64Array) -> Float64Array:

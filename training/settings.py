@@ -15,6 +15,8 @@ from training.augment import Augmentation
 from training.errors import SettingsError
 from training.settings_faults import settings_error
 
+CalibrationMethod = Literal["platt", "temperature", "isotonic"]
+
 
 class Stage(BaseModel):
     """One course of the learning rate; starts from what the stage before it chose."""
@@ -121,6 +123,9 @@ class TrainingSettings(BaseModel):
     """Batches over which they are first brought from photographs to these images."""
     monitor: Literal["val_auc", "val_loss"] = "val_auc"
     """What the plateau and early stopping look at, on validation."""
+    calibration: CalibrationMethod = "platt"
+    """From the network's output to the score: slope and offset of the log odds, the slope alone, or
+    any rising course, which wants some hundreds of images with cancer on validation."""
     stages: tuple[Stage, ...] = Field(
         (
             Stage(trains="head", epochs=5, learning_rate=1e-3),
