@@ -87,6 +87,18 @@ class HeatMap:
         """
         return _lay_over(self.values, self.geometry, shape)
 
+    def peak_on_original(self) -> tuple[float, float] | None:
+        """Say where on the original image the map is highest.
+
+        Returns
+        -------
+        point
+            (row, column) of the middle of its summit; None for a map that is 0 everywhere.
+        """
+        if self.values.max() <= 0.0:
+            return None
+        return self.geometry.to_original(*_peak(self.values))
+
     def breast_on_original(self, shape: tuple[int, int] | None = None) -> BoolArray:
         """Lay the mask of the breast over the original image, or over a smaller picture of it.
 
