@@ -1,9 +1,29 @@
 """The words that go with weights: their model card and their licence."""
 
-from model.manifest import Interval, Manifest, SplitFigures
+from collections.abc import Mapping
+
+from model.manifest import Interval, IsotonicCalibration, Manifest, PlattScaling, SplitFigures
+from training.evaluation.levels import LevelName
+from training.evaluation.report import Evaluation
+
+ORIGINAL_FIGURES: Mapping[str, float] = {
+    "accuracy": 0.937,
+    "precision": 0.925,
+    "recall": 0.941,
+    "f1": 0.933,
+    "auc": 0.961,
+}
+"""What the method that this software began from published, by key of `figures.TITLES`."""
+_ORIGINAL_TITLES = {
+    "accuracy": "accuracy",
+    "precision": "precision",
+    "recall": "recall",
+    "f1": "F1",
+    "auc": "AUC-ROC",
+}
 
 
-def model_card(manifest: Manifest, *, note: str) -> str:
+def model_card(manifest: Manifest, *, note: str, test: Evaluation) -> str:
     """Write the model card from the manifest, so that the two cannot differ.
 
     Parameters
@@ -12,6 +32,8 @@ def model_card(manifest: Manifest, *, note: str) -> str:
         With its figures.
     note
         What is known of these weights and not in the manifest, in whole sentences.
+    test
+        The evaluation on the test split.
 
     Returns
     -------
@@ -37,17 +59,17 @@ def model_card(manifest: Manifest, *, note: str) -> str:
         for part in manifest.training_data
     )
     gaps = "\n".join(f"- {gap}" for gap in manifest.known_gaps)
-    test = manifest.figures.test
+    figures = manifest.figures.test
+    *others, cancer = manifest.classes
     return f"""# {manifest.name} {manifest.version}
 
-**{manifest.intended_use}** Not a medical device. It tells images of breasts with biopsy-proven
-cancer from images of other breasts, with the reliability below; it never says that a finding is
-benign.
+**{manifest.intended_use}** Not a medical device. It tells images of breasts with cancer from images
+of other breasts, with the reliability below; it never says of a patient that a finding is benign.
 
 ## Network
 
 EfficientNetV2B0, average and maximum pooling, 128 hidden units, softmax over
-{" and ".join(manifest.classes)} (`{manifest.network}`). Input {height} × {width} pixels, one breast
+{", ".join(others)} and {cancer} (`{manifest.network}`). Input {height} × {width} pixels, one breast
 cropped, chest wall left (`model/preprocess.py`, version {manifest.preprocess_version}). Start:
 {manifest.start_weights}.
 
@@ -55,9 +77,9 @@ cropped, chest wall left (`model/preprocess.py`, version {manifest.preprocess_ve
 
 {data}
 
-Split by patient, by a hash of the pseudonym: 68 % train, 16 % validation, 16 % test. Validation
-chose the epoch, the calibration, the roll-up and the operating point. Test was scored once, after
-everything was chosen.
+Split by patient into train, validation and test: as the publisher did, else by a hash of the
+pseudonym (68, 16 and 16 %). Validation chose the epoch, the calibration, the roll-up and the
+operating point. Test was scored once, after everything was chosen.
 
 ## Figures
 
@@ -65,27 +87,50 @@ everything was chosen.
 
 | | validation | test |
 | --- | --- | --- |
-{_rows(manifest.figures.validation, test)}
+{_rows(manifest.figures.validation, figures)}
 
 The control is a logistic regression on nine intensity statistics of the same input: what brightness
-and contrast alone would reach. The test split has {test.cancer_images} images with cancer among
-{test.images}; a screening population has far fewer.
+and contrast alone would reach. The test split has {figures.cancer_images} images with cancer among
+{figures.images}; a screening population has far fewer.{_pointing(test)}
+
+## Beside the original's published table
+
+This software began from a published method: EfficientNetV2B0 on CBIS-DDSM, with a breast MRI set.
+
+| | original, as published | these weights, test split, by image |
+| --- | --- | --- |
+{_beside_original(test)}
+
+The two columns are not the same measurement, and their difference is not progress or loss:
+
+- The original does not state its split. Where images of one patient, or crops of one lesion, lie on
+  both sides of a split, a network is tested on what it was trained on. Here no patient is in two.
+- The published table has neither intervals nor a number of patients. These figures are of
+  {test.measured.patients} patients.
+- CBIS-DDSM is digitised film, delivered as whole images and as crops of lesions that a radiologist
+  had found; two in five of its lesions are malignant. The original does not say which of them it
+  tested on. These figures are of images of {_sources(manifest)}.
+- Accuracy, precision and F1 follow the share of cancers and the threshold: here {_share(test)} of
+  images have cancer, and the threshold was chosen for a specificity of 90 % by breast.
 
 ## Score, roll-up and operating point
 
-The AI malignancy score is Platt scaling of the softmax, fitted on validation at a prevalence of
-{calibration.prevalence:.3f} by image. It is an estimate of a probability only where the site's own
-prevalence has been set. {note}
+The AI malignancy score is {_calibration(manifest)} of the softmax for {cancer}, fitted on
+validation at a prevalence of {calibration.prevalence:.3f} by image. It is an estimate of a
+probability only where the site's own prevalence has been set. {note}
 
 Views to breast: {manifest.roll_up.views_to_breast}; breasts to study:
 {manifest.roll_up.breasts_to_study}. A breast is called at or above
 {point.threshold:.4f}, chosen for a {point.chosen_for}: sensitivity {point.sensitivity:.2f} and
-specificity {point.specificity:.2f} there. In training data a breast is a patient's side of the
-chest wall, for laterality is not recorded.
+specificity {point.specificity:.2f} there. Where the training data do not record laterality, a
+breast is the side of the image on which the chest wall lies.
 
 ## What it has not been shown
 
 {gaps}
+- Patients of another site than those of the training data; what it does there has to be measured
+  there. `python -m training evaluate --weights` does that.
+- Any use in care: nobody has tested whether it helps or harms a reader.
 
 ## Licence
 
@@ -142,10 +187,16 @@ def _rows(validation: SplitFigures, test: SplitFigures) -> str:
         ("AUC by image", "image_auc"),
         ("AUC by breast", "breast_auc"),
         ("AUC by patient", "patient_auc"),
+        ("PR-AUC by image", "image_average_precision"),
         ("sensitivity by image at 90 % specificity", "image_sensitivity_at_90_specificity"),
         ("sensitivity by breast at the operating point", "breast_sensitivity"),
         ("specificity by breast at the operating point", "breast_specificity"),
+        ("accuracy by image at the operating point", "image_accuracy"),
+        ("precision by image at the operating point", "image_precision"),
+        ("recall by image at the operating point", "image_recall"),
+        ("F1 by image at the operating point", "image_f1"),
         ("Brier score by image", "image_brier"),
+        ("expected calibration error by image", "image_calibration_error"),
         ("control: AUC by image", "shortcut_auc"),
     ):
         cells = (_interval(getattr(figures, of)) for figures in (validation, test))
@@ -153,6 +204,50 @@ def _rows(validation: SplitFigures, test: SplitFigures) -> str:
     return "\n".join(lines)
 
 
-def _interval(interval: Interval) -> str:
+def _beside_original(test: Evaluation) -> str:
+    """Rows of the original's table, each with ours beside it."""
+    ours = test.measured.level(LevelName.IMAGE).figures
+    return "\n".join(
+        f"| {title} | {ORIGINAL_FIGURES[name]:.3f} | {_interval(ours[name])} |"
+        for name, title in _ORIGINAL_TITLES.items()
+    )
+
+
+def _pointing(test: Evaluation) -> str:
+    """Say how often Grad-CAM points at the lesion, where that is known."""
+    game = test.pointing_game
+    if game is None:
+        return "\n\nWhether Grad-CAM points at a cancer is not known: the data do not say where."
+    return (
+        f"\n\nOn {game.images} test images with a cancer of known place, the highest point of the "
+        f"heat map lies on it in a share of\n{_interval(game.hit_rate)}; pointing anywhere on the "
+        f"breast would in {_interval(game.chance)}."
+    )
+
+
+def _sources(manifest: Manifest) -> str:
+    """Name the data."""
+    return "; ".join(part.name for part in manifest.training_data)
+
+
+def _share(test: Evaluation) -> str:
+    """Share of test images with cancer, in percent."""
+    by_image = test.measured.level(LevelName.IMAGE)
+    return f"{100 * by_image.cancers / by_image.rows:.0f} %"
+
+
+def _calibration(manifest: Manifest) -> str:
+    """Name the calibration."""
+    calibration = manifest.calibration
+    if isinstance(calibration, IsotonicCalibration):
+        return "an isotonic calibration"
+    if isinstance(calibration, PlattScaling) and calibration.offset == 0.0:
+        return "temperature scaling"
+    return "Platt scaling"
+
+
+def _interval(interval: Interval | None) -> str:
     """Value and interval."""
+    if interval is None:
+        return "not defined"
     return f"{interval.value:.3f} ({interval.low:.3f} to {interval.high:.3f})"

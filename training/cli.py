@@ -23,6 +23,7 @@ app.command(epilog=data_sets.NAMES)(images.patches)
 app.command()(runs.preview)
 app.command()(runs.fit)
 app.command()(results.evaluate)
+app.command()(results.compare)
 app.command()(results.export)
 
 

@@ -1,131 +1,135 @@
+import os
+import resource
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import h5py
-import keras
 import numpy as np
 import pytest
-from drawn_breasts import write_rsna_layout
+from evaluated_runs import SIZE_PX, drawn_data_set, write_run
 
-from model.manifest import NOT_FOR_DIAGNOSTIC_USE, read_manifest
+from model.errors import WeightsError
+from model.manifest import (
+    MANIFEST_FILE,
+    NOT_FOR_DIAGNOSTIC_USE,
+    Manifest,
+    PlattScaling,
+    read_manifest,
+    sha256_of,
+)
 from model.network import build, load
 from training.candidates import CHOSEN_WEIGHTS_FILE
-from training.classes import labels
-from training.datasets import DataSet, Split, rsna
-from training.evaluate import EVALUATION_FILE, Evaluation, auc, evaluate
-from training.export import ExportError, export, store_kernels_as_float16
-from training.input_pipeline import prepared_crops
-from training.predict import malignancy
-from training.settings import Stage, TrainingSettings
-from training.splits import by_split
+from training.datasets import DataSet, Split
+from training.errors import RunError
+from training.evaluate import EVALUATION_FOLDER, evaluate
+from training.evaluation.scores import read_scores
+from training.export import export, store_kernels_as_float16
+from training.predict import softmax
+from training.settings import TrainingSettings
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.timeout(600)]
 
-SIZE_PX = (64, 48)
+EXPORT_WITH_A_FULL_DISK = """
+import resource, sys
+from pathlib import Path
+from training.datasets import rsna
+from training.errors import RunError
+from training.export import export
+from training.settings import TrainingSettings
+settings = TrainingSettings.model_validate_json(sys.argv[1])
+data_set = rsna.read(settings.data_folder)
+# No file can grow beyond this: the weights do not fit.
+resource.setrlimit(resource.RLIMIT_FSIZE, (1_000_000, 1_000_000))
+try:
+    export(data_set, settings, Path(sys.argv[2]))
+except RunError as error:
+    print(error)
+"""
 
 
 @pytest.fixture(scope="module")
 def data_set(tmp_path_factory: pytest.TempPathFactory) -> DataSet:
-    folder = write_rsna_layout(tmp_path_factory.mktemp("data") / "rsna", patients=80)
-    return rsna.read(folder)
+    return drawn_data_set(tmp_path_factory.mktemp("data") / "rsna", patients=60)
 
 
 @pytest.fixture(scope="module")
 def run(data_set: DataSet, tmp_path_factory: pytest.TempPathFactory) -> TrainingSettings:
-    """A run whose chosen weights are seeded and random: evaluation does not mind."""
-    folder = tmp_path_factory.mktemp("run")
-    keras.utils.set_random_seed(3)
-    model = build(SIZE_PX)
-    images = by_split(data_set.images)[Split.VALIDATION]
-    crops = prepared_crops(data_set, images, SIZE_PX, folder / "crops")
-    outputs = malignancy(model, crops)
-    log_odds = np.log(outputs / (1 - outputs))
-    # Untrained, it says nearly the same of every image, and may rank them the wrong way round:
-    # neither could be calibrated.
-    sign = 1.0 if auc(outputs, labels(images)) > 0.5 else -1.0
-    kernel, bias = model.get_layer("softmax").get_weights()
-    gain = sign / log_odds.std()
-    centred = bias - np.array([0.0, log_odds.mean()])
-    model.get_layer("softmax").set_weights([kernel * gain, centred * gain])
-    model.save_weights(folder / CHOSEN_WEIGHTS_FILE)
-    return TrainingSettings(
-        data_folder=folder,
-        out_folder=folder,
-        start_weights="none",
-        start_weights_origin="random, seeded",
-        name="drawn",
-        version="0.1.0",
-        input_size_px=SIZE_PX,
-        crop_size_px=(80, 60),
-        seed=1,
-        batch_size=4,
-        negatives_per_positive=1.5,
-        weight_decay=0.004,
-        label_smoothing=0.05,
-        dropout=0.1,
-        stages=(
-            Stage(
-                epochs=1,
-                learning_rate=1e-3,
-                warm_up_epochs=0.0,
-                frozen_prefixes=(),
-                averaged_epochs=1,
-            ),
-        ),
-    )
+    data_folder = data_set.images[0].path.parents[1]
+    return write_run(data_set, data_folder, tmp_path_factory.mktemp("run"))
 
 
 @pytest.fixture(scope="module")
-def evaluation(data_set: DataSet, run: TrainingSettings) -> Evaluation:
+def evaluated(data_set: DataSet, run: TrainingSettings) -> Manifest:
     return evaluate(data_set, run)
 
 
-def test_an_evaluation_measures_both_held_out_splits(evaluation: Evaluation) -> None:
-    for figures in (evaluation.figures.validation, evaluation.figures.test):
-        assert figures.images == 4 * figures.patients
-        assert (
-            0.0 <= figures.image_auc.low <= figures.image_auc.value <= figures.image_auc.high <= 1
-        )
-    assert evaluation.operating_point.specificity >= 0.90
-    # Both views of a drawn breast carry its label.
-    assert evaluation.mixed_breasts == 0
-
-
-def test_evaluated_weights_are_not_scored_again(
-    data_set: DataSet, run: TrainingSettings, evaluation: Evaluation
-) -> None:
-    written = (run.out_folder / EVALUATION_FILE).stat().st_mtime_ns
-
-    assert evaluate(data_set, run) == evaluation
-    assert (run.out_folder / EVALUATION_FILE).stat().st_mtime_ns == written
+def contents(folder: Path) -> dict[str, bytes]:
+    return {file.name: file.read_bytes() for file in folder.iterdir()}
 
 
 def test_exported_weights_load_and_score_as_the_chosen_ones(
-    data_set: DataSet, run: TrainingSettings, evaluation: Evaluation, tmp_path: Path
+    data_set: DataSet, run: TrainingSettings, evaluated: Manifest, tmp_path: Path
 ) -> None:
     folder = tmp_path / "weights"
 
     manifest = export(data_set, run, folder)
 
     assert read_manifest(folder) == manifest
-    assert manifest.calibration == evaluation.calibration
-    assert manifest.figures == evaluation.figures
+    same = {"weights_file", "sha256"}
+    assert manifest.model_dump(exclude=same) == evaluated.model_dump(exclude=same)
+    assert set(contents(folder)) == {
+        manifest.weights_file, MANIFEST_FILE, "MODEL_CARD.md", "LICENSE",
+    }  # fmt: skip
     crops = np.random.default_rng(0).integers(0, 256, (4, *SIZE_PX), np.uint8)
-    before = build(SIZE_PX)
-    before.load_weights(run.out_folder / CHOSEN_WEIGHTS_FILE)
+    before = softmax(load(evaluated, run.out_folder), crops)
     # float16 keeps eleven bits of a kernel.
-    np.testing.assert_allclose(
-        malignancy(load(manifest, folder), crops), malignancy(before, crops), atol=0.005
-    )
+    np.testing.assert_allclose(softmax(load(manifest, folder), crops), before, atol=0.005)
+
+
+def test_kernels_stay_float32_where_float16_would_move_a_score(
+    data_set: DataSet, run: TrainingSettings, evaluated: Manifest, tmp_path: Path
+) -> None:
+    folder = tmp_path / "weights"
+    settings = run.model_copy(update={"out_folder": tmp_path / "run"})
+    shutil.copytree(run.out_folder, settings.out_folder)
+    # So steep at the first image that the eleventh bit of a kernel decides its score.
+    output = read_scores(run.out_folder / EVALUATION_FOLDER / Split.VALIDATION).outputs[0, -1]
+    log_odds = float(np.log(output / (1 - output)))
+    steep = PlattScaling(slope=1000.0, offset=-1000.0 * log_odds, prevalence=0.3)
+    described = evaluated.model_copy(update={"calibration": steep})
+    (settings.out_folder / MANIFEST_FILE).write_text(described.to_json(), encoding="utf-8")
+
+    manifest = export(data_set, settings, folder)
+
+    with h5py.File(folder / manifest.weights_file) as file:
+        assert kinds_of(file) == {1: {"float32"}, 2: {"float32"}}
+    assert sha256_of(folder / manifest.weights_file) == evaluated.sha256
+    assert "stored as float32" in (folder / "MODEL_CARD.md").read_text(encoding="utf-8")
+
+
+def kinds_of(file: h5py.File) -> dict[int, set[str]]:
+    """Types of the arrays in a weights file that are no counters: of one axis, and of more."""
+    kinds: dict[int, set[str]] = {}
+
+    def look(_: str, item: object) -> None:
+        if isinstance(item, h5py.Dataset) and item.ndim:
+            kinds.setdefault(min(item.ndim, 2), set()).add(str(item.dtype))
+
+    file.visititems(look)
+    return kinds
 
 
 def test_card_and_licence_say_what_the_manifest_says(
-    data_set: DataSet, run: TrainingSettings, evaluation: Evaluation, tmp_path: Path
+    data_set: DataSet, run: TrainingSettings, evaluated: Manifest, tmp_path: Path
 ) -> None:
     manifest = export(data_set, run, tmp_path / "weights")
 
     card = (tmp_path / "weights" / "MODEL_CARD.md").read_text(encoding="utf-8")
     assert NOT_FOR_DIAGNOSTIC_USE in card
-    assert f"{evaluation.figures.test.image_auc.value:.3f}" in card
+    assert manifest.figures is not None
+    assert f"{manifest.figures.test.image_auc.value:.3f}" in card
     assert all(gap in card for gap in manifest.known_gaps)
     licence = (tmp_path / "weights" / "LICENSE").read_text(encoding="utf-8")
     assert "non-commercial" in licence
@@ -133,21 +137,67 @@ def test_card_and_licence_say_what_the_manifest_says(
 
 
 def test_weights_that_changed_since_they_were_evaluated_are_not_exported(
-    data_set: DataSet, run: TrainingSettings, evaluation: Evaluation, tmp_path: Path
+    data_set: DataSet, run: TrainingSettings, evaluated: Manifest, tmp_path: Path
 ) -> None:
     folder = tmp_path / "weights"
     export(data_set, run, folder)
-    before = {file.name: file.read_bytes() for file in folder.iterdir()}
+    before = contents(folder)
     elsewhere = run.model_copy(update={"out_folder": tmp_path / "run"})
     elsewhere.out_folder.mkdir()
-    (elsewhere.out_folder / EVALUATION_FILE).write_text(evaluation.model_dump_json())
+    (elsewhere.out_folder / MANIFEST_FILE).write_text(evaluated.to_json())
     build(SIZE_PX).save_weights(elsewhere.out_folder / CHOSEN_WEIGHTS_FILE)
 
-    with pytest.raises(ExportError, match="evaluate again"):
+    with pytest.raises(RunError, match="Evaluate the run first, or again"):
         export(data_set, elsewhere, folder)
 
-    assert {file.name: file.read_bytes() for file in folder.iterdir()} == before
+    assert contents(folder) == before
     assert not list(tmp_path.glob(".export-*"))
+
+
+def test_a_folder_of_other_files_is_not_replaced(
+    data_set: DataSet, run: TrainingSettings, evaluated: Manifest, tmp_path: Path
+) -> None:
+    (tmp_path / "thesis.tex").write_text("years of work")
+
+    with pytest.raises(RunError, match="other files, which an export would remove"):
+        export(data_set, run, tmp_path)
+
+    assert contents(tmp_path) == {"thesis.tex": b"years of work"}
+
+
+def test_a_disk_that_fills_up_leaves_the_old_weights_and_nothing_half_written(
+    data_set: DataSet, run: TrainingSettings, evaluated: Manifest, tmp_path: Path
+) -> None:
+    folder = tmp_path / "weights"
+    manifest = export(data_set, run, folder)
+    before = contents(folder)
+
+    done = subprocess.run(
+        [sys.executable, "-c", EXPORT_WITH_A_FULL_DISK, run.model_dump_json(), str(folder)],
+        capture_output=True,
+        check=True,
+        text=True,
+        timeout=300,
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
+    )
+
+    assert "room and the right to write the weights" in done.stdout
+    assert "make room and export again" in done.stdout
+    assert contents(folder) == before
+    assert read_manifest(folder) == manifest
+    assert [path.name for path in tmp_path.iterdir()] == ["weights"]
+    assert resource.getrlimit(resource.RLIMIT_FSIZE)[0] != 1_000_000
+
+
+def test_half_of_a_weights_file_is_not_loadable(
+    data_set: DataSet, run: TrainingSettings, evaluated: Manifest, tmp_path: Path
+) -> None:
+    folder = tmp_path / "weights"
+    weights = folder / export(data_set, run, folder).weights_file
+    weights.write_bytes(weights.read_bytes()[: weights.stat().st_size // 2])
+
+    with pytest.raises(WeightsError, match="SHA-256"):
+        read_manifest(folder)
 
 
 def test_only_kernels_are_stored_as_float16(run: TrainingSettings, tmp_path: Path) -> None:
@@ -155,15 +205,7 @@ def test_only_kernels_are_stored_as_float16(run: TrainingSettings, tmp_path: Pat
 
     store_kernels_as_float16(run.out_folder / CHOSEN_WEIGHTS_FILE, small)
 
-    kinds: dict[int, set[str]] = {}
-
-    def look(_: str, item: object) -> None:
-        if isinstance(item, h5py.Dataset):
-            kinds.setdefault(min(item.ndim, 2), set()).add(str(item.dtype))
-
     with h5py.File(small) as file:
-        file.visititems(look)
-    assert kinds[2] == {"float16"}
-    assert kinds[1] == {"float32"}
+        assert kinds_of(file) == {1: {"float32"}, 2: {"float16"}}
     original = (run.out_folder / CHOSEN_WEIGHTS_FILE).stat().st_size
     assert small.stat().st_size < 0.56 * original
