@@ -20,7 +20,7 @@ def test_help_names_every_command_and_every_exit_code(
     assert run(monkeypatch, "--help") == ExitCode.SUCCESS
 
     text = capsys.readouterr().out
-    for command in ("inspect", "preview", "fit", "evaluate", "export"):
+    for command in ("inspect", "preview", "fit", "evaluate", "compare", "export"):
         assert f" {command} " in text
     for code in ExitCode:
         assert f" {code.value} " in text
