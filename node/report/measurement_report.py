@@ -19,7 +19,6 @@ from model.manifest import NOT_FOR_DIAGNOSTIC_USE
 from node.report import codes, provenance
 from node.report.regions import outline, tracking_identifier
 from node.report.structured_report import (
-    algorithm,
     score_measurement,
     structured_report,
     text,
@@ -98,7 +97,6 @@ def _group(
             SourceImageForRegion(str(image.source.SOPClassUID), image.sop_instance_uid),
         ),
         finding_type=codes.LESION,
-        algorithm_id=algorithm(result),
         geometric_purpose=codes.BOUNDED_BY,
         measurements=[score_measurement(result, score)],
         qualitative_evaluations=impressions,

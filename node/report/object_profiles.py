@@ -84,14 +84,7 @@ _OBSERVER = CodesUsed(
         dicom_codes.DCM.DeviceObserverSerialNumber,
     ),
 )
-_ALGORITHM = CodesUsed(
-    when="with each score and finding (TID 4019)",
-    codes=(codes.ALGORITHM_NAME, codes.ALGORITHM_VERSION, codes.ALGORITHM_PARAMETERS),
-)
-_FAMILY = CodesUsed(
-    when="with each score and finding (TID 4019)",
-    codes=(dicom_codes.DCM.AlgorithmFamily, codes.ARTIFICIAL_INTELLIGENCE),
-)
+_ALGORITHM = (codes.ALGORITHM_NAME, codes.ALGORITHM_VERSION, codes.ALGORITHM_PARAMETERS)
 _ORIENTATION_AND_SPACING = CodesUsed(
     when="of each image, if it says so",
     codes=(
@@ -161,8 +154,10 @@ _REPORT = (
         ),
     ),
     *_LIBRARY,
-    _ALGORITHM,
-    _FAMILY,
+    CodesUsed(
+        when="with scores or regions, once for all of them (TID 4019)",
+        codes=(*_ALGORITHM, dicom_codes.DCM.AlgorithmFamily, codes.ARTIFICIAL_INTELLIGENCE),
+    ),
     *_SCORE,
     *_EQUIPMENT,
 )
@@ -320,7 +315,10 @@ OBJECT_PROFILES: Mapping[ResultKind, ObjectProfile] = {
             ),
             CodesUsed(when="if an image was analysed", codes=(codes.SUCCESSFUL_DETECTIONS,)),
             CodesUsed(when="if one failed", codes=(codes.FAILED_DETECTIONS,)),
-            _ALGORITHM,
+            CodesUsed(
+                when="with the impression, each finding and the detections (TID 4019)",
+                codes=_ALGORITHM,
+            ),
             *_EQUIPMENT,
         ),
     ),

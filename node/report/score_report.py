@@ -25,7 +25,6 @@ from model.views import Laterality
 from node.report import codes, provenance
 from node.report.source_image import breast_label, is_image, label_of
 from node.report.structured_report import (
-    algorithm,
     call,
     inferred_from,
     score_measurement,
@@ -106,7 +105,6 @@ def _group(
     uid = provenance.tracking_uid(result, ResultKind.SCORE_REPORT, label)
     return MeasurementsAndQualitativeEvaluations(
         tracking_identifier=TrackingIdentifier(uid=uid, identifier=label),
-        algorithm_id=algorithm(result),
         finding_sites=[FindingSite(site)],
         measurements=[score_measurement(result, score)],
         qualitative_evaluations=[call(result, score)],

@@ -113,6 +113,9 @@ def structured_report(
         root.ContentSequence.append(image_library(pictures))
     if groups:
         measurements = container_of(codes.IMAGING_MEASUREMENTS)
+        # Here it holds for every group, and a viewer that shows the tree as text has each score
+        # right below its label.
+        measurements.ContentSequence.extend(_algorithm(result))
         for group in groups:
             measurements.ContentSequence.extend(group)
         root.ContentSequence.append(measurements)
@@ -124,21 +127,8 @@ def structured_report(
     return ds
 
 
-def algorithm(result: StudyResult) -> AlgorithmIdentification:
-    """Say which network, weights and parameters made a score (TID 4019).
-
-    Parameters
-    ----------
-    result
-        The analysis.
-
-    Returns
-    -------
-    template
-        Algorithm name, version and family; one parameter each for the weights' SHA-256, the
-        threshold, the prevalence of the site if it is set, the input size and the Grad-CAM layer.
-        No manufacturer: PixelMed warns of it.
-    """
+def _algorithm(result: StudyResult) -> AlgorithmIdentification:
+    """TID 4019. No manufacturer: PixelMed warns of it."""
     return AlgorithmIdentification(
         name=algorithm_name(result),
         version=result.manifest.version,
@@ -155,8 +145,9 @@ def algorithm_name(result: StudyResult) -> str:
 def algorithm_parameters(result: StudyResult) -> list[str]:
     """Algorithm Parameters (111002, DCM), one text each.
 
-    The threshold is on the scale of the calibration, as in the manifest; where a prevalence of the
-    site carries scores to another scale, it is a parameter too.
+    The weights' SHA-256, the threshold, the prevalence of the site if it is set, the input size
+    and the Grad-CAM layer. The threshold is on the scale of the calibration, as in the manifest;
+    the prevalence carries scores to another scale.
     """
     manifest = result.manifest
     height, width = manifest.input_size_px

@@ -24,7 +24,7 @@ def name(item: Dataset) -> str:
 
 def groups(ds: Dataset) -> list[Dataset]:
     (measurements,) = [i for i in ds.ContentSequence if name(i) == codes.IMAGING_MEASUREMENTS.value]
-    return list(measurements.ContentSequence)
+    return [i for i in measurements.ContentSequence if i.ValueType == "CONTAINER"]
 
 
 def of_type(group: Dataset, value_type: str) -> list[Dataset]:

@@ -30,7 +30,11 @@ def name(item: Dataset) -> str:
 def groups(ds: Dataset) -> dict[str, Dataset]:
     """Measurement groups by tracking identifier."""
     found = container(ds, codes.IMAGING_MEASUREMENTS.value).ContentSequence
-    return {str(group.ContentSequence[0].TextValue): group for group in found}
+    return {
+        str(item.ContentSequence[0].TextValue): item
+        for item in found
+        if item.ValueType == "CONTAINER"
+    }
 
 
 def score(group: Dataset) -> float:
@@ -98,6 +102,13 @@ def test_calls_are_made_at_the_operating_point() -> None:
 
     assert call(found["Right breast"]) == "suspicious, at or above operating point"
     assert call(found["Left breast"]) == "below operating point"
+
+
+def test_score_and_call_are_the_first_that_is_said_under_a_label_and_its_place() -> None:
+    for group in groups(written(study_results.positive())).values():
+        said = [item.ValueType for item in group.ContentSequence]
+        assert said[:5] == ["TEXT", "UIDREF", "CODE", "NUM", "CODE"]
+        assert name(group.ContentSequence[4]) == codes.CALL.value
 
 
 def test_the_title_is_not_that_of_reports_with_regions() -> None:

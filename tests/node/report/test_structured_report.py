@@ -1,10 +1,11 @@
 from dataclasses import replace
 
 import pytest
+from pydicom.sr.codedict import codes as dicom_codes
 from pydicom.uid import Comprehensive3DSRStorage, ComprehensiveSRStorage
 
 import study_results
-from node.report import structured_report
+from node.report import codes, structured_report
 from node.report.write import write_results
 from node.results import ResultKind
 
@@ -54,6 +55,30 @@ def test_a_report_of_the_other_sop_class_replaces_the_one_before() -> None:
     (replaced,) = study.ReferencedSeriesSequence[0].ReferencedSOPSequence
     assert report.SOPClassUID == Comprehensive3DSRStorage
     assert replaced.ReferencedSOPClassUID == ComprehensiveSRStorage
+
+
+@pytest.mark.parametrize("kind", [ResultKind.SCORE_REPORT, ResultKind.MEASUREMENT_REPORT])
+def test_the_algorithm_is_named_once_for_all_measurements_and_before_them(
+    kind: ResultKind,
+) -> None:
+    (report,) = [m.dataset for m in write_results(study_results.positive(), [kind])]
+
+    (measurements,) = [
+        item
+        for item in report.ContentSequence
+        if item.ConceptNameCodeSequence[0].CodeValue == codes.IMAGING_MEASUREMENTS.value
+    ]
+    group = dicom_codes.DCM.MeasurementGroup.value
+    names = [i.ConceptNameCodeSequence[0].CodeValue for i in measurements.ContentSequence]
+    assert names[:2] == [codes.ALGORITHM_NAME.value, codes.ALGORITHM_VERSION.value]
+    assert set(names[names.index(group) :]) == {group}
+    within = {
+        item.ConceptNameCodeSequence[0].CodeValue
+        for one in measurements.ContentSequence[names.index(group) :]
+        for item in one.ContentSequence
+    }
+    assert codes.TRACKING_IDENTIFIER.value in within
+    assert not within & set(names[: names.index(group)])
 
 
 def test_the_prevalence_that_scores_are_carried_to_is_a_parameter() -> None:
