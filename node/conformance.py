@@ -37,8 +37,8 @@ _AI_RESULTS = {
     "parametric maps": "`parametric_map`, experimental: a mammogram has no frame of reference",
     "segmentations, tracking over time": "not written",
     "nothing found, nothing analysed": "`score_report`, always, with the reason",
-    "identification of the algorithm": "TID 4019, once for all measurements of a report; the device "
-    "is the observer",
+    "identification of the algorithm": "Contributing Equipment Sequence (0018,A001), always, "
+    "with which TID 4019, once for all measurements of a report, and the observer (TID 1004) agree",
     "transactions": "results are stored by C-STORE; there is no DICOMweb and no worklist",
 }
 """What IHE Radiology, AI Results (AIR) names of an Evidence Creator, and what there is here."""

@@ -30,13 +30,13 @@ from pydicom.uid import MammographyCADSRStorage
 from model.explain import Region
 from model.manifest import NOT_FOR_DIAGNOSTIC_USE, FindingType
 from node.errors import TriageReason
-from node.report import codes
+from node.report import codes, provenance
 from node.report.document import add_content, begin_document, nest
 from node.report.image_library import cad_image_library, container_of
 from node.report.regions import Float64Array, centre, outline, tracking_identifier
 from node.report.score_words import score_words
 from node.report.source_image import breast_label, is_image, label_of
-from node.report.structured_report import algorithm_name, algorithm_parameters
+from node.report.structured_report import algorithm_parameters
 from node.results import InstanceResult, ResultKind, ResultObject, StudyResult
 
 SERIES_NUMBER = 9004
@@ -289,7 +289,7 @@ def _detections(
 
 def _algorithm(result: StudyResult) -> Iterator[Dataset]:
     """TID 4019; without the family, which came to it later than the readers did."""
-    yield _text(codes.ALGORITHM_NAME, algorithm_name(result))
+    yield _text(codes.ALGORITHM_NAME, provenance.algorithm_name(result))
     yield _text(codes.ALGORITHM_VERSION, result.manifest.version)
     for parameter in algorithm_parameters(result):
         yield _text(codes.ALGORITHM_PARAMETERS, parameter)

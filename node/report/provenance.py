@@ -203,6 +203,11 @@ def model_label(result: StudyResult) -> str:
     return f"{result.manifest.name} {result.manifest.version}"
 
 
+def algorithm_name(result: StudyResult) -> str:
+    """Algorithm Name (111001, DCM): the weights and the network that they are for."""
+    return f"{result.manifest.name} ({result.manifest.network})"
+
+
 def predecessors(result: StudyResult, kind: ResultKind) -> list[Predecessor]:
     """List the reports of one kind that the revision before wrote."""
     return [p for p in result.predecessors if p.kind is kind]
@@ -256,15 +261,17 @@ def contributing_equipment(result: StudyResult, source: Dataset) -> list[Dataset
     Returns
     -------
     items
-        Of Contributing Equipment Sequence (0018,A001), PS3.3 C.12.1: ourselves, then the device
+        Of Contributing Equipment Sequence (0018,A001), PS3.3 C.12.1: the algorithm, then the device
         that made the image, where the image names one.
     """
     own = Dataset()
     own.PurposeOfReferenceCodeSequence = Sequence([codes.code_item(codes.PROCESSING_EQUIPMENT)])
     own.Manufacturer = MANUFACTURER
-    own.ManufacturerModelName = result.manifest.network[:64]
+    # IHE Radiology, AI Results 6.5.3.1: as the content tree names the algorithm and the observer.
+    own.ManufacturerModelName = algorithm_name(result)[:64]
     own.DeviceSerialNumber = serial_number(result)
-    own.SoftwareVersions = software_versions(result)
+    own.SoftwareVersions = result.manifest.version[:64]
+    own.DeviceUID = device_uid(result)
     own.ContributionDateTime = _datetime(result.closed_at)
     own.ContributionDescription = f"{CONTRIBUTION}. {NOT_FOR_DIAGNOSTIC_USE}"
     items = [own]

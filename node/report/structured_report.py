@@ -130,16 +130,11 @@ def structured_report(
 def _algorithm(result: StudyResult) -> AlgorithmIdentification:
     """TID 4019. No manufacturer: PixelMed warns of it."""
     return AlgorithmIdentification(
-        name=algorithm_name(result),
+        name=provenance.algorithm_name(result),
         version=result.manifest.version,
         parameters=algorithm_parameters(result),
         family=codes.ARTIFICIAL_INTELLIGENCE,
     )
-
-
-def algorithm_name(result: StudyResult) -> str:
-    """Algorithm Name (111001, DCM): the weights and the network that they are for."""
-    return f"{result.manifest.name} ({result.manifest.network})"
 
 
 def algorithm_parameters(result: StudyResult) -> list[str]:
@@ -215,7 +210,7 @@ def observation_context(result: StudyResult) -> ObservationContext:
         uid=provenance.device_uid(result),
         name=MODEL_NAME,
         manufacturer_name=MANUFACTURER,
-        model_name=provenance.model_label(result),
+        model_name=provenance.algorithm_name(result),
         serial_number=provenance.serial_number(result),
     )
     return ObservationContext(

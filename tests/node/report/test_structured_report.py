@@ -1,13 +1,29 @@
+from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
+from pydicom.dataset import Dataset
 from pydicom.sr.codedict import codes as dicom_codes
 from pydicom.uid import Comprehensive3DSRStorage, ComprehensiveSRStorage
 
 import study_results
 from node.report import codes, structured_report
 from node.report.write import write_results
+from node.result_kinds import REPORT_KINDS
 from node.results import ResultKind
+
+
+def content_items(item: Dataset) -> Iterator[Dataset]:
+    """Give all content items below one."""
+    for child in item.get("ContentSequence", ()):
+        yield child
+        yield from content_items(child)
+
+
+def concept(item: Dataset) -> str | None:
+    """Code value of the concept name; a reference by identifier, and some images, have none."""
+    names = item.get("ConceptNameCodeSequence")
+    return str(names[0].CodeValue) if names else None
 
 
 def test_a_score_is_no_probability_until_the_site_has_set_its_prevalence() -> None:
@@ -64,21 +80,43 @@ def test_the_algorithm_is_named_once_for_all_measurements_and_before_them(
     (report,) = [m.dataset for m in write_results(study_results.positive(), [kind])]
 
     (measurements,) = [
-        item
-        for item in report.ContentSequence
-        if item.ConceptNameCodeSequence[0].CodeValue == codes.IMAGING_MEASUREMENTS.value
+        item for item in report.ContentSequence if concept(item) == codes.IMAGING_MEASUREMENTS.value
     ]
     group = dicom_codes.DCM.MeasurementGroup.value
-    names = [i.ConceptNameCodeSequence[0].CodeValue for i in measurements.ContentSequence]
+    names = [concept(item) for item in measurements.ContentSequence]
     assert names[:2] == [codes.ALGORITHM_NAME.value, codes.ALGORITHM_VERSION.value]
     assert set(names[names.index(group) :]) == {group}
     within = {
-        item.ConceptNameCodeSequence[0].CodeValue
+        concept(item)
         for one in measurements.ContentSequence[names.index(group) :]
         for item in one.ContentSequence
     }
     assert codes.TRACKING_IDENTIFIER.value in within
     assert not within & set(names[: names.index(group)])
+
+
+@pytest.mark.parametrize("kind", REPORT_KINDS)
+def test_what_is_said_of_the_algorithm_is_what_the_contributing_equipment_says(
+    kind: ResultKind,
+) -> None:
+    # IHE Radiology, AI Results 6.5.3.1.
+    (report,) = [m.dataset for m in write_results(study_results.positive(), [kind])]
+
+    own = report.ContributingEquipmentSequence[0]
+    values = {
+        codes.ALGORITHM_NAME.value: own.ManufacturerModelName,
+        codes.ALGORITHM_VERSION.value: own.SoftwareVersions,
+        dicom_codes.DCM.DeviceObserverManufacturer.value: own.Manufacturer,
+        dicom_codes.DCM.DeviceObserverModelName.value: own.ManufacturerModelName,
+        dicom_codes.DCM.DeviceObserverUID.value: own.DeviceUID,
+    }
+    said = {
+        (name, item.get("TextValue") or item.get("UID"))
+        for item in content_items(report)
+        if (name := concept(item)) in values
+    }
+    assert (codes.ALGORITHM_NAME.value, own.ManufacturerModelName) in said
+    assert all(value == values[name] for name, value in said)
 
 
 def test_the_prevalence_that_scores_are_carried_to_is_a_parameter() -> None:
