@@ -22,9 +22,6 @@ from node.results import InstanceResult, Predecessor, ResultKind, StudyResult
 
 CONTRIBUTION = "AI inference, research use only"
 
-REPORT_VERSION = "2"
-"""Changes with whatever would make other bytes out of the same `StudyResult`."""
-
 _NAMESPACE = uuid.UUID("b1a6a3f0-2c5f-5e6e-9d0b-6a1c3f8f7d21")
 IMPLEMENTATION_CLASS_UID = f"2.25.{uuid.uuid5(_NAMESPACE, 'implementation class').int}"
 
@@ -77,7 +74,8 @@ def sop_instance_uid(
     Returns
     -------
     uid
-        Another one as soon as study, inputs, weights, parameters, engine or layout differ.
+        Another one as soon as study, inputs, which of them were analysed, weights, settings, engine
+        or this software's version differ.
     """
     replaced = [p.sop_instance_uid for p in predecessors(result, kind)]
     form = _form(result, kind)
@@ -225,7 +223,8 @@ def _analysis(result: StudyResult) -> tuple[object, ...]:
         {"is_logged": result.revision is not None},
         {"failure": result.failure},
         engine,
-        REPORT_VERSION,
+        # The bytes name it, and the same result is written otherwise by another version.
+        __version__,
     )
 
 
@@ -237,7 +236,11 @@ def _form(result: StudyResult, kind: ResultKind) -> list[str]:
 
 
 def _identities(instances: tuple[InstanceResult, ...]) -> list[list[str]]:
-    return sorted([i.sop_instance_uid, i.dataset_sha256] for i in instances)
+    """List the images; one that was left out may be analysed in another attempt, or the reverse."""
+    return sorted(
+        [i.sop_instance_uid, i.dataset_sha256, i.triage_reason or "", i.triage_detail]
+        for i in instances
+    )
 
 
 @cache

@@ -6,6 +6,7 @@ from pydicom.uid import UID
 
 import phantoms
 import study_results
+from node.errors import TriageReason
 from node.report import provenance
 from node.result_kinds import HeatMapLayout, SRClass
 from node.results import ResultKind, StudyResult
@@ -36,6 +37,13 @@ def outside_a_log(result: StudyResult) -> StudyResult:
 
 def failed(result: StudyResult) -> StudyResult:
     return replace(result, failure="no space left")
+
+
+def with_an_image_that_was_not_decoded(result: StudyResult) -> StudyResult:
+    # Another attempt, with other limits on decoding: no setting that a result holds says so.
+    left_out = study_results.triaged(result.instances[0].source, TriageReason.UNDECODABLE_PIXELS)
+    left_out = replace(left_out, dataset_sha256=result.instances[0].dataset_sha256)
+    return study_results.study(left_out, *result.instances[1:])
 
 
 def in_another_study(result: StudyResult) -> StudyResult:
@@ -95,6 +103,25 @@ def test_what_decides_the_content_decides_the_uids(
 
     assert heat_map_uid(after) != heat_map_uid(before)
     assert report_uid(after) != report_uid(before)
+
+
+def test_an_image_that_is_analysed_in_another_attempt_makes_other_objects() -> None:
+    before = study_results.positive()
+
+    after = with_an_image_that_was_not_decoded(before)
+
+    assert report_uid(after) != report_uid(before)
+
+
+def test_another_version_of_the_software_makes_other_objects(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    result = study_results.positive()
+    before = heat_map_uid(result), report_uid(result)
+
+    monkeypatch.setattr(provenance, "__version__", "0.2.0")
+
+    assert not {heat_map_uid(result), report_uid(result)} & set(before)
 
 
 def test_a_late_image_makes_another_report_but_the_same_heat_map_of_the_other_views() -> None:
