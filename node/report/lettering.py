@@ -37,6 +37,7 @@ def write(
     colour: Colour,
     *,
     width: int,
+    anchor: str = "la",
 ) -> int:
     """Write words, broken into lines.
 
@@ -45,11 +46,14 @@ def write(
     draw
         Of the picture.
     place
-        (x, y) of the top left corner, in pixels.
+        (x, y) of the upper edge, in pixels.
     words, size_px, colour
         What is written and how large.
     width
         In pixels; what is longer goes on in the next line.
+    anchor
+        Where `place` lies in each line, in Pillow's letters: ``la`` on its left, ``ma`` in its
+        middle.
 
     Returns
     -------
@@ -58,7 +62,7 @@ def write(
     """
     x, y = place
     for line in _lines(draw, words, size_px, width):
-        draw.text((x, y), line, font=font(size_px), fill=colour)
+        draw.text((x, y), line.rstrip(), font=font(size_px), fill=colour, anchor=anchor)
         y += round(size_px * 1.22)
     return y
 

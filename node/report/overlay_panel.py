@@ -16,6 +16,9 @@ _MARGIN = 28
 _WIDTH = PANEL_COLUMNS - 2 * _MARGIN
 _LONGEST_VIEW = len("R XCCL")
 _BAR_COLUMNS = 30
+_TOP = 76
+"""Viewers write into the corners, the upper left above all."""
+_FOOT_ROWS = 240
 
 
 def draw_panel(result: StudyResult, instance: InstanceResult, score: float) -> Image.Image:
@@ -37,16 +40,15 @@ def draw_panel(result: StudyResult, instance: InstanceResult, score: float) -> I
     """
     panel = Image.new("RGB", (PANEL_COLUMNS, ROWS), PANEL)
     draw = ImageDraw.Draw(panel)
-    y, label = 34, label_of(instance)
+    y, label = _TOP, label_of(instance)
     for part in label.split(", "):
         y = _write(draw, y, part, 52 if len(label) <= _LONGEST_VIEW else 28, BRIGHT)
     y = _rule(draw, y + 20)
     y = _score(draw, result, score, y + 24)
     y = _rule(draw, y + 26)
     _scale(panel, draw, y + 24)
-    y = _rule(draw, ROWS - 268)
-    y = _write(draw, y + 22, "Model", 18, SOFT)
-    y = _write(draw, y + 4, provenance.model_label(result), 22, BRIGHT)
+    y = _rule(draw, ROWS - _FOOT_ROWS)
+    y = _write(draw, y + 20, provenance.model_label(result), 22, BRIGHT)
     y = _write(draw, y + 4, f"mammonode {__version__}", 18, SOFT)
     lettering.disclaimer(draw, (_MARGIN, ROWS - 118, PANEL_COLUMNS - _MARGIN, ROWS - 34))
     return panel
@@ -71,7 +73,7 @@ def _scale(panel: Image.Image, draw: ImageDraw.ImageDraw, y: int) -> None:
     """Draw the colour bar from 0 to 1, upright, with ticks."""
     y = _write(draw, y, "Grad-CAM", 22, SOFT)
     y = _write(draw, y + 2, "what raised the score", 18, SOFT) + 22
-    height = ROWS - 268 - 40 - y
+    height = ROWS - _FOOT_ROWS - 32 - y
     bar = lettering.colour_bar(height, _BAR_COLUMNS).transpose(Image.Transpose.ROTATE_90)
     panel.paste(bar, (_MARGIN, y))
     right = _MARGIN + _BAR_COLUMNS

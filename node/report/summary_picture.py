@@ -17,6 +17,8 @@ from node.report.lettering import AMBER, BRIGHT, LINE, PANEL, SOFT, Colour
 from node.report.overlay import draw_view
 from node.report.score_words import score_words
 from node.report.source_image import breast_label, is_image, label_of
+from node.report.summary_head import ROWS as HEAD_ROWS
+from node.report.summary_head import draw_head
 from node.results import BreastResult, InstanceResult, StudyResult, UInt8Array
 
 ROWS = 1440
@@ -24,8 +26,8 @@ COLUMNS = 1840
 
 _SIDE_COLUMNS = 360
 _CELL_COLUMNS = (COLUMNS - 2 * _SIDE_COLUMNS) // 2
-_HEAD_ROWS, _FOOT_ROWS = 124, 132
-_CELL_ROWS = (ROWS - _HEAD_ROWS - _FOOT_ROWS) // 2
+_FOOT_ROWS = 132
+_CELL_ROWS = (ROWS - HEAD_ROWS - _FOOT_ROWS) // 2
 _STRIP_ROWS = 46
 _GAP_COLUMNS = 2
 """Between the middle of the page and a chest wall."""
@@ -57,12 +59,12 @@ def draw_summary(result: StudyResult) -> UInt8Array:
     """
     page = Image.new("RGB", (COLUMNS, ROWS), PANEL)
     draw = ImageDraw.Draw(page)
-    _head(draw, result)
+    draw_head(draw, result, left=_SIDE_COLUMNS, right=COLUMNS - _SIDE_COLUMNS)
     shown = hung(result)
     for number, view in enumerate(STANDARD_VIEWS):
         laterality, view_position = view
         left = _SIDE_COLUMNS + (number % 2) * _CELL_COLUMNS
-        top = _HEAD_ROWS + (number // 2) * _CELL_ROWS
+        top = HEAD_ROWS + (number // 2) * _CELL_ROWS
         instance = shown[number]
         _strip(draw, result, instance, (left, top), laterality, view_position)
         place = (left, top + _STRIP_ROWS)
@@ -116,63 +118,6 @@ def _best(
         key=lambda i: i.score or 0.0,
         default=None,
     )
-
-
-def _head(draw: ImageDraw.ImageDraw, result: StudyResult) -> None:
-    """Name the page and say the score of the study."""
-    draw.text((_MARGIN, 26), "AI summary", font=lettering.font(44), fill=BRIGHT)
-    analysed, images = len(result.analysed), sum(map(is_image, result.instances))
-    counted = f"{analysed} of {images} image{'s' if images != 1 else ''} analysed"
-    draw.text((_MARGIN, 80), counted, font=lettering.font(22), fill=SOFT)
-    if result.score is None:
-        words = "The analysis failed" if result.failure else "No image could be analysed"
-        top = 14 if result.failure else 44
-        draw.text((_SIDE_COLUMNS, top), words, font=lettering.font(34), fill=AMBER)
-        _write_failure(draw, result.failure)
-    else:
-        said = score_words(result, result.score)
-        colour = AMBER if said.is_called else BRIGHT
-        x = _SIDE_COLUMNS
-        draw.text((x, 20), said.value, font=lettering.font(72), fill=colour)
-        x += round(draw.textlength(said.value, font=lettering.font(72))) + 28
-        draw.text((x, 30), f"Study: {said.name}", font=lettering.font(26), fill=BRIGHT)
-        draw.text(
-            (x, 66),
-            _call(said.is_called, said.operating_point),
-            font=lettering.font(24),
-            fill=colour,
-        )
-    unknown = [i for i in result.instances if i.laterality is None and is_image(i)]
-    if unknown:
-        _side_unknown(draw, result, unknown)
-
-
-def _write_failure(draw: ImageDraw.ImageDraw, reason: str) -> None:
-    """Write why the analysis failed below the title, as far as there is room."""
-    width = COLUMNS - _SIDE_COLUMNS - _MARGIN
-    shown = lettering.shortened(draw, reason, 20, width=width, lines=2)
-    lettering.write(draw, (_SIDE_COLUMNS, 62), shown, 20, SOFT, width=width)
-
-
-def _call(is_called: bool, operating_point: str) -> str:
-    if is_called:
-        return f"suspicious, at or above operating point {operating_point}"
-    return f"below operating point {operating_point}"
-
-
-def _side_unknown(
-    draw: ImageDraw.ImageDraw, result: StudyResult, unknown: Sequence[InstanceResult]
-) -> None:
-    """Say at the right of the head what has no place on the page."""
-    scores = [i.score for i in unknown if i.score is not None]
-    images = f"{len(unknown)} image{'s' if len(unknown) != 1 else ''}, side unknown, not shown"
-    right = COLUMNS - _MARGIN
-    draw.text((right, 34), images, font=lettering.font(22), fill=SOFT, anchor="ra")
-    if scores:
-        said = score_words(result, max(scores))
-        colour = AMBER if said.is_called else BRIGHT
-        words = f"{'highest score ' if len(scores) > 1 else 'score '}{said.value}"
-        draw.text((right, 68), words, font=lettering.font(26), fill=colour, anchor="ra")
 
 
 def _strip(
@@ -264,7 +209,7 @@ def _breast(
     x = _MARGIN + (0 if laterality is Laterality.RIGHT else COLUMNS - _SIDE_COLUMNS)
     own = [i for i in result.instances if i.laterality is laterality and is_image(i)]
     breast = next((one for one in result.breasts if one.laterality is laterality), None)
-    y = _write(draw, (x, _HEAD_ROWS + 6), breast_label(laterality), 36, BRIGHT)
+    y = _write(draw, (x, HEAD_ROWS + 6), breast_label(laterality), 36, BRIGHT)
     y = _rule(draw, x, y + 14)
     y = _breast_score(draw, result, breast, (x, y + 22))
     y = _rule(draw, x, y + 24)

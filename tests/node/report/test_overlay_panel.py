@@ -5,6 +5,7 @@ import pytest
 
 import phantoms
 import study_results
+from model.views import Laterality
 from node.report.overlay_panel import PANEL_COLUMNS, ROWS, draw_panel
 from node.results import InstanceResult, StudyResult, UInt8Array
 
@@ -25,11 +26,19 @@ def test_the_panel_has_its_size() -> None:
     assert drawn(view()).shape == (ROWS, PANEL_COLUMNS, 3)
 
 
+@pytest.mark.parametrize("laterality", ["R", None])
+def test_nothing_stands_at_the_upper_edge_where_viewers_write(laterality: str | None) -> None:
+    panel = drawn(replace(view(), laterality=Laterality(laterality) if laterality else None))
+
+    assert (panel[:72] == panel[0, 0]).all()
+    assert (panel[72:140] != panel[0, 0]).any()
+
+
 @pytest.mark.parametrize(("score", "is_called"), [(0.39, False), (0.4, True)])
 def test_a_score_at_the_operating_point_stands_out(score: float, is_called: bool) -> None:
     panel = drawn(view(score=score))
 
-    number = panel[140:280]
+    number = panel[180:320]
     assert (number == AMBER).all(axis=2).any() == is_called
 
 
@@ -56,7 +65,7 @@ def test_a_probability_is_not_shown_as_a_score() -> None:
     as_probability = drawn(instance, result)
     as_score = drawn(instance, replace(result, prevalence=None))
 
-    assert not np.array_equal(as_probability[:330], as_score[:330])
+    assert not np.array_equal(as_probability[:370], as_score[:370])
 
 
 @pytest.mark.parametrize(

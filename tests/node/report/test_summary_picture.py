@@ -54,6 +54,21 @@ def test_every_page_has_the_same_size(study: str) -> None:
     assert page.dtype == np.uint8
 
 
+@pytest.mark.parametrize(
+    "study", ["positive", "with_prevalence", "failed", "all_triaged", "unknown_side"]
+)
+def test_nothing_stands_in_the_upper_corners_where_viewers_write(study: str) -> None:
+    result = study_results.STUDIES[study]()
+    if result.failure:
+        result = replace(result, failure="a reason of many words " * 20)
+
+    page = draw_summary(result)
+
+    for corner in (page[:120, :340], page[:120, -340:]):
+        assert (corner == corner[0, 0]).all()
+    assert (page[:120, 340:-340] != page[0, 0]).any()
+
+
 def test_right_and_left_views_hang_back_to_back() -> None:
     page = draw_summary(study_results.normal())
 
