@@ -286,14 +286,22 @@ class AnalysisWorker:
     def _report_failure(self, work: AnalysisWork, reason: str) -> list[Result]:
         """Write the reports of a failure to the store.
 
-        Nothing that goes wrong here may keep the study from being failed.
+        Nothing that goes wrong here may keep the study from being failed: if it takes the worker
+        down again and again, it is left out.
         """
         try:
             with self._database.writing() as session:
                 found = _find(session, work)
                 if found is None:
                     return []
-                claim = self._read_claim(session, found[1])
+                _, revision = found
+                if revision.interruptions > self._policy.max_attempts:
+                    logger.error(
+                        "The failed analysis is in the log alone: the report of it ends the worker",
+                        extra=_fields("failure_not_reported", work),
+                    )
+                    return []
+                claim = self._read_claim(session, revision)
             weights = claim.weights or self._model.weights
             result = failed_study(
                 study_instance_uid=work.study_instance_uid,

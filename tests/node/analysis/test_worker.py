@@ -441,6 +441,24 @@ def test_a_report_that_cannot_be_made_does_not_keep_the_study_from_failing(
     assert "failure_not_reported" in {r.__dict__.get("event") for r in caplog.records}
 
 
+def test_a_report_that_ends_its_worker_is_given_up_in_the_end(
+    stored: Node, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def crash(_store: Store, _content: bytes, _place: str) -> Path:
+        raise Crash
+
+    stored.analyser.failures = [PermanentError(reason="damaged") for _ in range(5)]
+    monkeypatch.setattr(Store, "keep_bytes", crash)
+    for _ in range(4):
+        with pytest.raises(Crash):
+            stored.attempt()
+
+    stored.attempt()
+
+    assert stored.revision().state == StudyState.FAILED
+    assert "failure_not_reported" in {r.__dict__.get("event") for r in caplog.records}
+
+
 def test_a_success_after_a_reported_failure_replaces_its_reports(stored: Node) -> None:
     stored.analyser.failures = [PermanentError(reason="no such weights")]
     stored.attempt()
