@@ -78,7 +78,7 @@ def carry_lossy_compression(ds: Dataset, images: tuple[InstanceResult, ...]) -> 
         images[0].source,
     )
     for keyword in _COMPRESSION:
-        if keyword in source:
+        if source.get(keyword):
             ds[keyword] = deepcopy(source[keyword])
 
 

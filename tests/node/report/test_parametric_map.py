@@ -81,6 +81,15 @@ def test_each_has_a_frame_of_reference_of_its_own_and_says_that_it_is_made_up() 
         assert "made-up frame of reference" in ds.ContentDescription
 
 
+def test_a_source_that_is_silent_about_compression_had_none() -> None:
+    result = study_results.one_view(LossyImageCompression=None)
+
+    (ds,) = written(result)
+
+    # Type 1 in a parametric map (PS3.3 C.8.32.2), type 3 in its source.
+    assert ds.LossyImageCompression == "00"
+
+
 def test_a_film_without_spacing_has_none() -> None:
     assert written(study_results.films()) == []
 
