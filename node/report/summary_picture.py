@@ -261,23 +261,24 @@ def _breast_score(
 
 
 def _foot(page: Image.Image, draw: ImageDraw.ImageDraw, result: StudyResult) -> None:
-    """Model, legend of the colours, disclaimer."""
+    """Legend of the colours, model, disclaimer; viewers write into the left corner."""
     top = ROWS - _FOOT_ROWS
-    y = _write(draw, (_MARGIN, top + 22), provenance.model_label(result), 22, BRIGHT)
-    _write(draw, (_MARGIN, y + 4), f"mammonode {__version__}", 20, SOFT)
     bar, x, y = (
         lettering.colour_bar(_CELL_COLUMNS, 20),
         _SIDE_COLUMNS + _CELL_COLUMNS // 2,
-        top + 30,
+        top + 16,
     )
     page.paste(bar, (x, y))
     for tick in (0.0, 0.25, 0.5, 0.75, 1.0):
         column = x + round(tick * (_CELL_COLUMNS - 1))
         draw.line((column, y + 20, column, y + 28), fill=SOFT, width=2)
         draw.text((column, y + 32), f"{tick:g}", font=lettering.font(20), fill=BRIGHT, anchor="ma")
-    words = "Grad-CAM: what raised the score of a view; a low score does not mean benign"
     middle = _SIDE_COLUMNS + _CELL_COLUMNS
-    draw.text((middle, y + 78), words, font=lettering.font(20), fill=SOFT, anchor="mm")
+    for row, words, colour in (
+        (70, "Grad-CAM: what raised the score of a view; a low score does not mean benign", SOFT),
+        (94, f"{provenance.model_label(result)}, mammonode {__version__}", BRIGHT),
+    ):
+        draw.text((middle, y + row), words, font=lettering.font(20), fill=colour, anchor="mm")
     right = COLUMNS - _MARGIN
     lettering.disclaimer(draw, (right - _SIDE_WIDTH, top + 24, right, ROWS - 24))
 

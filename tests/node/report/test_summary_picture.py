@@ -69,6 +69,17 @@ def test_nothing_stands_in_the_upper_corners_where_viewers_write(study: str) -> 
     assert (page[:120, 340:-340] != page[0, 0]).any()
 
 
+def test_nothing_stands_in_the_lower_left_corner_where_viewers_write() -> None:
+    weights = study_results.manifest(name="a-very-long-name-of-weights-with-hyphens-in-it")
+    result = study_results.study(*study_results.positive().instances, weights=weights)
+
+    page = draw_summary(result)
+
+    corner = page[FOOT][:, :340]
+    assert (corner == corner[0, 0]).all()
+    assert changed(page, draw_summary(study_results.positive())) == {"foot"}
+
+
 def test_right_and_left_views_hang_back_to_back() -> None:
     page = draw_summary(study_results.normal())
 
