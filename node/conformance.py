@@ -18,7 +18,7 @@ from node import __version__, header
 from node.delivery import send, statuses
 from node.equipment import MANUFACTURER, MODEL_NAME
 from node.errors import TriageReason
-from node.intake import answers, contexts, spool, triage
+from node.intake import answers, contexts, rejection, spool, triage
 from node.report import codes, provenance
 from node.report.object_profiles import OBJECT_PROFILES, ObjectProfile
 from node.result_kinds import PROFILES
@@ -168,6 +168,26 @@ Magnification counts from an Estimated Radiographic Magnification Factor (0018,1
 (0008,0070) `{MANUFACTURER}` and Manufacturer's Model Name (0008,1090)
 `{MODEL_NAME}`, and is never analysed.
 
+### Rejection notes
+
+A Key Object Selection Document with one of these titles (PS3.16 CID 7011), as IHE Imaging Object
+Change Management has them, takes out the instances of its own study in Current Requested Procedure
+Evidence Sequence (0040,A375), whichever comes first. The study is analysed anew without them; if
+none is left, the new reports say that all were rejected. The node sends no such note.
+"""
+    yield from _table(
+        ("Title", "What follows"),
+        [
+            (
+                f'({value}, DCM, "{meaning}")',
+                "deleted; received as new if sent again"
+                if value == rejection.EXPIRED
+                else "in no further revision; stays rejected if sent again",
+            )
+            for value, meaning in rejection.TITLES.items()
+        ],
+    )
+    yield """\
 ### Transfer syntaxes
 """
     analysed = (*decoders.NATIVE, *decoders.DECODERS)
