@@ -18,7 +18,7 @@ _COMPRESSION = (
     "LossyImageCompressionRatio",
     "LossyImageCompressionMethod",
 )
-_DIRECTIONS = re.compile(r"(?!.*(.).*\1)[APRLHF]{1,3}")
+_DIRECTIONS = re.compile(r"(?!.*[AP].*[AP]|.*[RL].*[RL]|.*[HF].*[HF])[APRLHF]{1,3}")
 
 
 def is_image(instance: InstanceResult) -> bool:

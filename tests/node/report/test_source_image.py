@@ -15,6 +15,7 @@ from node.report import source_image
         ("MLO", None),
         (["CC", "MLO"], None),
         (["P", "FF"], None),
+        (["P", "FH"], None),
         (["", ""], None),
         (None, None),
     ],
