@@ -44,13 +44,7 @@ _NAMESPACE = UUID("5b4f4c2e-4b7f-5d0f-9a39-2f0f5f2b8f11")
 
 SCREENING_VIEWS = (("R", "CC"), ("L", "CC"), ("R", "MLO"), ("L", "MLO"))
 
-# Patient Orientation (0020,0020) of a view as it is hung: PS3.17 Y.4, chest walls back to back.
-_PATIENT_ORIENTATION = {
-    ("R", "CC"): ["P", "L"],
-    ("L", "CC"): ["A", "R"],
-    ("R", "MLO"): ["P", "FL"],
-    ("L", "MLO"): ["A", "FR"],
-}
+_FROM_ABOVE_OR_BELOW = ("CC", "XCCL", "XCCM", "FB")
 # CID 4014 View for Mammography
 _VIEW_CODES = {
     "CC": ("399162004", "SCT", "cranio-caudal"),
@@ -355,7 +349,7 @@ def _add_acquisition(
     ds.SoftwareVersions = "1"
     ds.ImageType = ["DERIVED", "PRIMARY", ""]
     ds.DerivationDescription = "made by a formula"
-    ds.PatientOrientation = _PATIENT_ORIENTATION.get((laterality, view_position), ["P", "L"])
+    ds.PatientOrientation = _patient_orientation(laterality, view_position)
     ds.ImageLaterality = laterality
     ds.ViewPosition = view_position
     value, scheme, meaning = _VIEW_CODES.get(view_position, _VIEW_CODES["CC"])
@@ -375,6 +369,14 @@ def _add_acquisition(
     ds.DetectorActiveShape = "RECTANGLE"
     ds.AcquisitionContextSequence = Sequence()
     ds.QualityControlImage = "NO"
+
+
+def _patient_orientation(laterality: str, view_position: str) -> list[str]:
+    """Patient Orientation (0020,0020) as it hangs: PS3.17 Y.4, chest walls back to back."""
+    row, medial = ("A", "R") if laterality == "L" else ("P", "L")
+    if view_position in _FROM_ABOVE_OR_BELOW:
+        return [row, medial]
+    return [row, f"F{medial}" if view_position == "MLO" else "F"]
 
 
 def _add_pixels(

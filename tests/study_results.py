@@ -7,6 +7,7 @@ from typing import Any
 
 import cv2
 import numpy as np
+import numpy.typing as npt
 from pydicom.datadict import tag_for_keyword
 from pydicom.dataset import Dataset
 from pydicom.uid import ComprehensiveSRStorage, MammographyCADSRStorage
@@ -39,15 +40,26 @@ def manifest(*, name: str = "phantom-net") -> Manifest:
     return made_up_manifest(name=name, input_size_px=INPUT_SIZE_PX)
 
 
-def analysed(ds: Dataset, *, score: float, weights: Manifest | None = None) -> InstanceResult:
-    """Make the result of a phantom: a heat map of two hills on the breast, regions by the rule."""
+def analysed(
+    ds: Dataset,
+    *,
+    score: float,
+    weights: Manifest | None = None,
+    stored: npt.NDArray[np.float32] | None = None,
+) -> InstanceResult:
+    """Make the result of a phantom: a heat map of two hills on the breast, regions by the rule.
+
+    The breast hangs as it should, unless the pixels `stored`, in [0, 1], say how it is stored.
+    """
     weights = weights or manifest()
     laterality, view_position = view_of(ds)
     rows, columns = int(ds.Rows), int(ds.Columns)
     smaller = min(1.0, PREVIEW_SIZE_PX / max(rows, columns))
-    preview = phantoms.breast_pixels(
-        laterality or "R", rows=round(rows * smaller), columns=round(columns * smaller), seed=1
-    )
+    preview = stored
+    if preview is None:
+        preview = phantoms.breast_pixels(
+            laterality or "R", rows=round(rows * smaller), columns=round(columns * smaller), seed=1
+        )
     display = cv2.resize(preview, (columns, rows))
     network_input = to_network_input(np.asarray(display, np.float32), INPUT_SIZE_PX)
     row, column = np.mgrid[0 : INPUT_SIZE_PX[0], 0 : INPUT_SIZE_PX[1]].astype(np.float32)
@@ -199,6 +211,23 @@ def eight_views() -> StudyResult:
     return study(*(analysed(ds, score=score) for ds, score in zip(views, scores, strict=True)))
 
 
+def oddly_stored() -> StudyResult:
+    """Four views, stored mirrored, upside down, on the side and, the last, mirrored unsaid."""
+    right, left = (phantoms.breast_pixels(laterality, seed=1) for laterality in ("R", "L"))
+    ways = (
+        (right[:, ::-1], ["A", "L"], 0.62),
+        (left[::-1, ::-1], ["P", "L"], 0.08),
+        (right.T, ["FL", "P"], 0.87),
+        (left[:, ::-1], None, 0.11),
+    )
+    instances = []
+    for ds, (pixels, orientation, score) in zip(phantoms.screening_study(), ways, strict=True):
+        ds.Rows, ds.Columns = pixels.shape
+        ds.PatientOrientation = orientation
+        instances.append(analysed(ds, score=score, stored=np.ascontiguousarray(pixels)))
+    return study(*instances)
+
+
 def raw_twins() -> StudyResult:
     """Every view comes for presentation and for processing, as many devices send them."""
     uid = phantoms.uid("raw twins")
@@ -286,6 +315,7 @@ STUDIES: dict[str, Callable[[], StudyResult]] = {
         partly_triaged,
         one_breast,
         eight_views,
+        oddly_stored,
         raw_twins,
         unknown_side,
         with_prevalence,

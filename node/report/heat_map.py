@@ -4,9 +4,10 @@ from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence
 
 from node.report import codes, envelope, provenance
+from node.report.hanging import hanging_of
 from node.report.overlay import draw_overlay
 from node.report.secondary_capture import begin_capture
-from node.report.source_image import copy_of, patient_orientation
+from node.report.source_image import copy_of
 from node.results import InstanceResult, ResultKind, ResultObject, StudyResult
 
 SERIES_NUMBER = 9003
@@ -40,6 +41,8 @@ def write_heat_maps(result: StudyResult) -> list[ResultObject]:
 
 def _heat_map(result: StudyResult, instance: InstanceResult) -> Dataset:
     """Make the Secondary Capture of one view."""
+    hanging = hanging_of(instance)
+    turned = hanging.transformation.words
     ds = begin_capture(
         result,
         kind=ResultKind.HEAT_MAP,
@@ -49,14 +52,14 @@ def _heat_map(result: StudyResult, instance: InstanceResult) -> Dataset:
         inputs=(instance,),
         drawn=(instance,),
         derivation=(
-            f"Grad-CAM of {provenance.model_label(result)} over the resampled source image, with "
-            "score and legend"
+            f"Grad-CAM of {provenance.model_label(result)} over the resampled source image"
+            f"{', ' + turned if turned else ''}, with score and legend"
         ),
         pixels=draw_overlay(result, instance),
         is_series_shared=True,
     )
-    # Type 2: empty where the source holds none, or holds something else in its place.
-    ds.PatientOrientation = list(patient_orientation(instance.source) or ()) or None
+    # Type 2: empty where the source holds none, or one that cannot be.
+    ds.PatientOrientation = list(hanging.patient_orientation or ()) or None
     if instance.laterality is not None:
         ds.ImageLaterality = instance.laterality.value
     else:

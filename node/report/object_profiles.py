@@ -327,7 +327,10 @@ OBJECT_PROFILES: Mapping[ResultKind, ObjectProfile] = {
         modality="OT",
         title=None,
         content="RGB picture: the view, and beside it the view with the Grad-CAM of the score laid "
-        "over it; by `results.heat_map` the latter alone",
+        "over it; by `results.heat_map` the latter alone. Turned as mammograms hang (PS3.17 Y.4), "
+        "by Patient Orientation; where that is missing, or view or picture contradict it, mirrored "
+        "if the chest wall is seen on the wrong side. Derivation Description says what was done; "
+        "Patient Orientation is that of the picture, or empty",
         when="one for each view that was analysed",
         codes=(*_PICTURE, _VIEWS),
     ),
@@ -336,7 +339,7 @@ OBJECT_PROFILES: Mapping[ResultKind, ObjectProfile] = {
         modality="OT",
         title=None,
         content="RGB picture: the four standard views in hanging order, small, with the scores of "
-        "breasts and study; an empty place says why",
+        "breasts and study; an empty place says why. Views are turned as in `heat_map`",
         when="one, always",
         codes=(*_PICTURE, CodesUsed(when="always", codes=(codes.SUMMARY_OF_VIEWS,))),
     ),

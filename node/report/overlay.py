@@ -1,4 +1,4 @@
-"""Draws the overlay: the mammogram as it is stored, its heat map in colour, and a panel of facts.
+"""Draws the overlay: the mammogram as it hangs, its heat map in colour, and a panel of facts.
 
 Every overlay of a layout has the same size, whatever the source: a viewer then shows the views of a
 study alike, and no view's picture depends on another view. Nothing is drawn on the breast but the
@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from model.explain import HeatMap
+from node.report.hanging import hanging_of
 from node.report.overlay_colours import blend
 from node.report.overlay_panel import PANEL_COLUMNS, ROWS, draw_panel
 from node.report.source_image import pixel_spacing_mm
@@ -46,10 +47,9 @@ def draw_overlay(result: StudyResult, instance: InstanceResult) -> UInt8Array:
     Returns
     -------
     overlay
-        Shape (``ROWS``, ``COLUMNS`` of the layout, 3), RGB, values 0 to 255. As the source is
-        stored, neither turned nor mirrored; the chest wall lies against the edge, so that a right
-        and a left view hang back to back. From there on: the overlay, the source if the layout
-        has it, the panel.
+        Shape (``ROWS``, ``COLUMNS`` of the layout, 3), RGB, values 0 to 255. The chest wall
+        lies against the edge, so that a right and a left view hang back to back. From there on:
+        the overlay, the source if the layout has it, the panel.
 
     Raises
     ------
@@ -61,7 +61,7 @@ def draw_overlay(result: StudyResult, instance: InstanceResult) -> UInt8Array:
     pictures = [draw_view(instance, rows=ROWS, columns=PICTURE_COLUMNS)]
     if result.form.heat_map is HeatMapLayout.SOURCE_AND_OVERLAY:
         pictures.append(draw_source(instance, rows=ROWS, columns=PICTURE_COLUMNS))
-    is_panel_left = instance.heat_map.geometry.is_mirrored
+    is_panel_left = hanging_of(instance).is_chest_wall_right
     parts = [_against_edge(picture, is_right=is_panel_left) for picture in pictures]
     parts.append(np.asarray(draw_panel(result, instance, instance.score)))
     return np.concatenate(parts[::-1] if is_panel_left else parts, axis=1)
@@ -98,7 +98,9 @@ def draw_source(instance: InstanceResult, *, rows: int, columns: int) -> UInt8Ar
     """
     if instance.preview is None:
         raise ValueError(f"expected an analysed view, found {instance.sop_instance_uid}")
-    grey = _resized(instance.preview, _fit(instance, instance.preview.shape, (rows, columns)))
+    transformation = hanging_of(instance).transformation
+    shape = _fit(instance, instance.preview.shape, transformation.apply_to_size(rows, columns))
+    grey = transformation.apply(_resized(instance.preview, shape))
     return np.repeat(grey[..., np.newaxis], 3, axis=2)
 
 
@@ -115,8 +117,8 @@ def draw_view(instance: InstanceResult, *, rows: int, columns: int) -> UInt8Arra
     Returns
     -------
     picture
-        RGB, values 0 to 255, as large as fits in the aspect ratio of the breast itself, in the
-        orientation of the source.
+        RGB, values 0 to 255, as large as fits in the aspect ratio of the breast itself, turned as
+        the view hangs (`node.report.hanging`).
 
     Raises
     ------
@@ -125,16 +127,18 @@ def draw_view(instance: InstanceResult, *, rows: int, columns: int) -> UInt8Arra
     """
     if instance.preview is None or instance.heat_map is None:
         raise ValueError(f"expected an analysed view, found {instance.sop_instance_uid}")
-    shape = _fit(instance, instance.preview.shape, (rows, columns))
+    transformation = hanging_of(instance).transformation
+    shape = _fit(instance, instance.preview.shape, transformation.apply_to_size(rows, columns))
     picture = _picture(instance.preview, instance.heat_map, shape)
     _outline_regions(picture, instance, instance.heat_map, is_small=rows < _SMALL_ROWS)
-    return picture
+    # Last, so that all of the picture turns as one, and its regions cannot miss their place.
+    return transformation.apply(picture)
 
 
 def _fit(
     instance: InstanceResult, shape: tuple[int, ...], largest: tuple[int, int]
 ) -> tuple[int, int]:
-    """Rows and columns that the picture gets, in the aspect ratio of the breast itself."""
+    """Rows and columns before it is turned, in the aspect ratio of the breast itself."""
     row_mm, column_mm = _pixel_aspect(instance)
     height, width = shape[0] * row_mm, shape[1] * column_mm
     scale = min(largest[0] / height, largest[1] / width)

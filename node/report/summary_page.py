@@ -4,9 +4,11 @@ from pydicom.sequence import Sequence
 
 from model.views import Laterality
 from node.report import codes, provenance
+from node.report.hanging import hanging_of
 from node.report.secondary_capture import begin_capture
+from node.report.source_image import label_of
 from node.report.summary_picture import draw_summary, hung
-from node.results import ResultKind, ResultObject, StudyResult
+from node.results import InstanceResult, ResultKind, ResultObject, StudyResult
 
 SERIES_NUMBER = 9006
 SERIES_DESCRIPTION = "AI summary page"
@@ -36,7 +38,7 @@ def write_summary_page(result: StudyResult) -> list[ResultObject]:
         drawn=drawn,
         derivation=(
             f"Standard views with Grad-CAM of {provenance.model_label(result)}, and the scores of "
-            "breasts and study"
+            f"breasts and study{_turned(drawn)}"
             if drawn
             else f"Why no standard view was analysed with {provenance.model_label(result)}"
         ),
@@ -57,3 +59,9 @@ def write_summary_page(result: StudyResult) -> list[ResultObject]:
     ds.ViewCodeSequence = Sequence([codes.code_item(codes.SUMMARY_OF_VIEWS)])
     ds.CodingSchemeIdentificationSequence = Sequence([provenance.private_scheme()])
     return [ResultObject(kind=ResultKind.SUMMARY_PAGE, index=0, dataset=ds)]
+
+
+def _turned(drawn: tuple[InstanceResult, ...]) -> str:
+    """Say which of the images do not hang as they are stored."""
+    words = [(label_of(image), hanging_of(image).transformation.words) for image in drawn]
+    return "".join(f"; {label} {turned}" for label, turned in words if turned)

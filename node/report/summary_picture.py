@@ -1,8 +1,7 @@
 """Draws the summary page: four views in hanging order, with the scores of breasts and study.
 
 Right views hang on the left with the chest wall to the middle, left views beside them: CC above,
-MLO below (PS3.17 Y.4). A place for which there is no picture stays empty and says why. Images are
-drawn as they are stored, never turned or mirrored.
+MLO below (PS3.17 Y.4). A place for which there is no picture stays empty and says why.
 """
 
 from collections.abc import Sequence

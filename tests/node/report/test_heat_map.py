@@ -88,6 +88,30 @@ def test_side_view_and_orientation_are_those_of_the_source() -> None:
     assert list(ds.PatientOrientation) == ["P", "FL"]
 
 
+def test_what_was_turned_says_so_and_has_the_orientation_of_what_is_drawn() -> None:
+    mirrored, turned, on_its_side, unsaid = written(study_results.oddly_stored())
+
+    assert list(mirrored.PatientOrientation) == ["P", "L"]
+    assert list(turned.PatientOrientation) == ["A", "R"]
+    assert list(on_its_side.PatientOrientation) == ["P", "FL"]
+    assert not unsaid.PatientOrientation
+    assert "source image, mirrored, with" in mirrored.DerivationDescription
+    assert "source image, turned by 180 degrees, with" in turned.DerivationDescription
+    assert "turned by 90 degrees clockwise and mirrored" in on_its_side.DerivationDescription
+    assert "source image, mirrored, with" in unsaid.DerivationDescription
+
+
+def test_what_hangs_as_it_is_stored_says_nothing_of_a_turn() -> None:
+    for ds in written(study_results.positive()):
+        assert "source image, with score" in ds.DerivationDescription
+
+
+def test_turned_views_have_the_size_and_attributes_of_others() -> None:
+    turned, others = written(study_results.oddly_stored()), written(study_results.positive())
+
+    assert len({(ds.Rows, ds.Columns, tuple(ds.keys())) for ds in [*turned, *others]}) == 1
+
+
 def test_the_view_is_kept_without_its_modifiers() -> None:
     source = phantoms.mammogram()
     rolled = phantoms.code("399197002", "SCT", "Rolled lateral")

@@ -6,7 +6,7 @@ import pytest
 
 import phantoms
 import study_results
-from node.report.overlay import COLUMNS, PICTURE_COLUMNS, draw_overlay
+from node.report.overlay import COLUMNS, PICTURE_COLUMNS, draw_overlay, draw_source
 from node.report.overlay_panel import PANEL_COLUMNS, ROWS
 from node.result_kinds import HeatMapLayout
 from node.results import InstanceResult, StudyResult, UInt8Array
@@ -60,6 +60,20 @@ def test_a_right_breast_hangs_against_the_right_edge() -> None:
 
     picture = cv2.resize(instance.preview, (WIDTH, ROWS), interpolation=cv2.INTER_LINEAR)
     assert np.array_equal(overlay[:, -WIDTH:, 1], picture)
+
+
+def test_a_view_stored_the_other_way_round_looks_like_one_that_is_not() -> None:
+    as_hung, oddly_stored = study_results.positive(), study_results.oddly_stored()
+
+    for one, other in zip(as_hung.instances, oddly_stored.instances, strict=True):
+        at_ease, turned = (
+            draw_source(instance, rows=ROWS, columns=PICTURE_COLUMNS).astype(int)
+            for instance in (one, other)
+        )
+        # Interpolation is not the same from both ends.
+        assert np.abs(at_ease - turned).max() <= 2
+        panel = np.s_[:, :PANEL_COLUMNS] if one.laterality == "R" else np.s_[:, -PANEL_COLUMNS:]
+        assert np.array_equal(drawn(one)[panel], drawn(other)[panel])
 
 
 def test_colour_is_only_where_the_heat_map_is_high() -> None:

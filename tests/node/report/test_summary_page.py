@@ -43,6 +43,17 @@ def test_it_says_which_breasts_it_shows(study: str, laterality: str | None) -> N
     assert written(study_results.STUDIES[study]()).get("ImageLaterality") == laterality
 
 
+def test_it_says_which_images_it_shows_turned_or_mirrored() -> None:
+    hung, turned = written(study_results.positive()), written(study_results.oddly_stored())
+
+    assert hung.DerivationDescription.startswith("Standard views with Grad-CAM of phantom-net")
+    assert "breasts and study. " in hung.DerivationDescription
+    assert (
+        "breasts and study; R CC mirrored; L CC turned by 180 degrees; R MLO turned by 90 degrees "
+        "clockwise and mirrored; L MLO mirrored. "
+    ) in turned.DerivationDescription
+
+
 def test_no_hanging_protocol_takes_it_for_a_view() -> None:
     ds = written(study_results.positive())
 

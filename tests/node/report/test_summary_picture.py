@@ -80,8 +80,9 @@ def test_nothing_stands_in_the_lower_left_corner_where_viewers_write() -> None:
     assert changed(page, draw_summary(study_results.positive())) == {"foot"}
 
 
-def test_right_and_left_views_hang_back_to_back() -> None:
-    page = draw_summary(study_results.normal())
+@pytest.mark.parametrize("study", ["normal", "oddly_stored"])
+def test_right_and_left_views_hang_back_to_back(study: str) -> None:
+    page = draw_summary(study_results.STUDIES[study]())
 
     for right, left in (("R CC", "L CC"), ("R MLO", "L MLO")):
         one, other = (page[PLACES[name]].max(axis=(0, 2)) > 40 for name in (right, left))
