@@ -86,6 +86,7 @@ def test_a_mark_and_a_measurement_of_the_same_region_have_the_same_tracking_uid(
         for container in report.dataset.ContentSequence
         if container.ConceptNameCodeSequence[0].CodeValue == "126010"
         for group in container.ContentSequence
+        if group.ValueType == "CONTAINER"
     }
 
     marked = {
