@@ -6,10 +6,11 @@ file without a row was never acknowledged.
 """
 
 import logging
+from contextlib import suppress
 from enum import StrEnum
 
 from sqlalchemy import exists, insert, select, update
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 from sqlalchemy.orm import Session
 
 from node.errors import TriageReason
@@ -57,7 +58,8 @@ def admit(arrival: Arrival, *, database: Database, store: Store) -> Admission:
     Raises
     ------
     OSError
-        If the store cannot take it, as when the disk is full.
+        If the store cannot take it, as when the disk is full. Then, and if the log cannot, its
+        file is where it was.
     sqlalchemy.exc.SQLAlchemyError
         If the log cannot take it.
     """
@@ -67,19 +69,48 @@ def admit(arrival: Arrival, *, database: Database, store: Store) -> Admission:
             return Admission.DUPLICATE
     # On the disk first, in a place of its own: whoever wins the race for the row below, neither
     # file is written over.
-    place = store.instance_place(
-        study_instance_uid=arrival.study_instance_uid,
-        sop_instance_uid=arrival.sop_instance_uid,
-        dataset_sha256=arrival.dataset_sha256,
-    )
+    identity = {
+        "study_instance_uid": arrival.study_instance_uid,
+        "sop_instance_uid": arrival.sop_instance_uid,
+        "dataset_sha256": arrival.dataset_sha256,
+    }
+    place = store.instance_place(**identity)
+    # What lay there before, without a row, may be all that is left of an older log.
+    free = [
+        each for each in (place, store.conflict_place(**identity)) if not store.path(each).exists()
+    ]
     _take_back(database, place)
     store.keep(arrival.file, place)
     try:
-        return _record(arrival, place, database, store)
-    except IntegrityError:
-        # Another process inserted the same study or instance at the same moment. Its row is
-        # there now, so that the second look finds it.
-        return _record(arrival, place, database, store)
+        try:
+            return _record(arrival, place, database, store)
+        except IntegrityError:
+            # Another process inserted the same study or instance at the same moment. Its row is
+            # there now, so that the second look finds it.
+            return _record(arrival, place, database, store)
+    except (OSError, SQLAlchemyError):
+        _put_back(arrival, free, database, store)
+        raise
+
+
+def _put_back(arrival: Arrival, free: list[str], database: Database, store: Store) -> None:
+    """Take a file out of the store again that got no row: on a full disk it would be one too many.
+
+    Where that cannot be done safely it stays; ``mammonode fsck`` finds it.
+    """
+    with suppress(OSError, SQLAlchemyError), database.writing() as session:
+        study = lock_study(session, arrival.study_instance_uid)
+        if study is None and not database.has_one_writer:
+            return  # somebody may be entering this very instance with a new study
+        for place in free:
+            if store.path(place).exists() and not _is_promised(session, place):
+                store.path(place).replace(arrival.file)
+
+
+def _is_promised(session: Session, place: str) -> bool:
+    instance = exists().where(Instance.path == place, Instance.removed_at.is_(None))
+    conflict = exists().where(Conflict.path == place, Conflict.state == ConflictState.OPEN)
+    return bool(session.scalar(select(instance | conflict)))
 
 
 def _take_back(database: Database, place: str) -> None:

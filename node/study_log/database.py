@@ -90,6 +90,11 @@ class Database:
         settings.data_dir.mkdir(parents=True, exist_ok=True)
         return cls(database_url(settings))
 
+    @property
+    def has_one_writer(self) -> bool:
+        """Whether a writing transaction keeps all others away, and not from its study alone."""
+        return self._is_sqlite
+
     @contextmanager
     def reading(self) -> Iterator[Session]:
         """Give a session that sees one moment of the log and changes nothing.

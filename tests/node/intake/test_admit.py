@@ -8,13 +8,17 @@ import pytest
 from pydicom.dataset import Dataset
 from pydicom.uid import EnhancedSRStorage, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 from sqlalchemy import delete, select
+from sqlalchemy.exc import OperationalError
 
 from bench import BEGIN, Bench, phantom
 from node.equipment import MANUFACTURER, MODEL_NAME
 from node.errors import TriageReason
+from node.intake import admit as admit_module
+from node.intake import aside
 from node.intake.admit import Admission, admit
 from node.study_log.tables import (
     Conflict,
+    Event,
     Instance,
     InstanceKind,
     Result,
@@ -302,3 +306,47 @@ def test_no_attribute_of_a_patient_is_in_an_event(bench: Bench) -> None:
         fields = [str(event.fields) for event in session.scalars(select(Study)).one().events]
     assert len(fields) == 2
     assert not any("secret" in text.lower() for text in fields)
+
+
+@pytest.mark.parametrize("is_conflict", [False, True])
+def test_what_the_log_cannot_take_is_put_back_where_it_was(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, is_conflict: bool
+) -> None:
+    if is_conflict:
+        bench.admit(phantom())
+    before = files_below(bench.store.path("studies"))
+    arrival = bench.arrival(phantom(PatientComments="another"), SECOND_DAY)
+
+    def refuse(*_arguments: object, **_fields: object) -> None:
+        raise OperationalError("INSERT", {}, Exception("database or disk is full"))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(admit_module, "note", refuse)
+        patch.setattr(aside, "note", refuse)
+        with pytest.raises(OperationalError):
+            admit(arrival, database=bench.database, store=bench.store)
+
+    assert files_below(bench.store.path("studies")) == before
+    assert arrival.file.exists()
+    again = admit(arrival, database=bench.database, store=bench.store)
+    assert again is (Admission.CONFLICT if is_conflict else Admission.STORED)
+
+
+def test_what_lay_there_without_a_row_is_not_taken_away(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench.admit(phantom())
+    (place,) = files_below(bench.store.path("studies"))
+    with bench.database.writing() as session:
+        session.execute(delete(Event))
+        session.execute(delete(Instance))
+    arrival = bench.arrival(phantom(), SECOND_DAY)
+
+    def refuse(*_arguments: object, **_fields: object) -> None:
+        raise OperationalError("INSERT", {}, Exception("database or disk is full"))
+
+    monkeypatch.setattr(admit_module, "note", refuse)
+    with pytest.raises(OperationalError):
+        admit(arrival, database=bench.database, store=bench.store)
+
+    assert place.exists()
