@@ -30,6 +30,7 @@ CHARACTER_SETS = {
     "UTF-8": ("ISO_IR 192", "Wang^XiaoDong=王^小东"),
     "Chinese, GB 18030": ("GB18030", "Wang^XiaoDong=王^小东"),
     "Chinese by code extension": (["", "ISO 2022 IR 58"], "Zhang^XiaoDong=张^小东"),
+    "Japanese katakana": ("ISO_IR 13", "ﾔﾏﾀﾞ^ﾊﾅｺ"),
     "Japanese by code extension": (
         ["", "ISO 2022 IR 87"],
         "Yamada^Hanako=山田^花子=やまだ^はなこ",
@@ -42,14 +43,13 @@ CHARACTER_SETS = {
 }
 """Specific Character Set (0008,0005) and a name that needs it: PS3.5 annexes H to K, and others.
 
-All but two that dciodvfy does not know, `UNKNOWN_TO_DCIODVFY`.
+All but one that dciodvfy does not know, `UNKNOWN_TO_DCIODVFY`.
 """
 
 UNKNOWN_TO_DCIODVFY = {
-    "Japanese katakana": ("ISO_IR 13", "ﾔﾏﾀﾞ^ﾊﾅｺ"),
     "Chinese, GBK": ("GBK", "Wang^XiaoDong=王^小东"),
 }
-"""It calls a valid name in these invalid, in the source as well."""
+"""It calls a valid name in this invalid, in the source as well."""
 
 
 def two_views_of_a_kind() -> StudyResult:

@@ -107,7 +107,9 @@ def test_a_name_in_another_character_set_comes_back_as_it_was(name: str) -> None
     assert ds.ContributingEquipmentSequence[1].InstitutionName == source.InstitutionName
 
 
-@pytest.mark.parametrize("name", CHARACTER_SETS)
+@pytest.mark.parametrize(
+    "name", [name for name, (declared, _) in CHARACTER_SETS.items() if declared != "ISO_IR 13"]
+)
 def test_the_character_set_stays_as_it_was(name: str) -> None:
     result = in_character_set(name)
     source = result.instances[0].source
