@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
-from pynetdicom import AE
 from pynetdicom.association import Association
+from pynetdicom.presentation import build_context
 from pynetdicom.sop_class import Verification  # type: ignore[attr-defined]  # made at import
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DBAPIError
@@ -15,7 +15,9 @@ from sqlalchemy.exc import DBAPIError
 from model.errors import WeightsError
 from model.manifest import SHIPPED_WEIGHTS, read_manifest
 from model.preprocess import PREPROCESS_VERSION
-from node.settings import DestinationSettings, Settings
+from node.delivery.association import request_association
+from node.errors import PermanentError
+from node.settings import DeliverySettings, DestinationSettings, Settings
 from node.store import Store
 from node.study_log.database import (
     SQLITE_FILE,
@@ -26,6 +28,12 @@ from node.study_log.database import (
 
 ECHO_TIMEOUT_S = 5
 """For each step of a C-ECHO; a PACS in the same hospital answers in milliseconds."""
+_ECHO = DeliverySettings(
+    connection_timeout_s=ECHO_TIMEOUT_S,
+    acse_timeout_s=ECHO_TIMEOUT_S,
+    dimse_timeout_s=ECHO_TIMEOUT_S,
+    network_timeout_s=ECHO_TIMEOUT_S,
+)
 _GIB = 1024**3
 
 
@@ -189,11 +197,16 @@ def _check_destination(destination: DestinationSettings, *, calling_ae_title: st
     """Ask a destination for a C-ECHO response (PS3.4 Annex A)."""
     name = f"destination {destination.name}"
     where = f"{destination.ae_title} at {destination.host}:{destination.port}"
-    ae = AE(ae_title=calling_ae_title)
-    ae.add_requested_context(Verification)
-    ae.acse_timeout = ae.dimse_timeout = ae.network_timeout = ECHO_TIMEOUT_S
-    ae.connection_timeout = ECHO_TIMEOUT_S
-    association = ae.associate(destination.host, destination.port, ae_title=destination.ae_title)
+    try:
+        association = request_association(
+            destination,
+            [build_context(Verification)],
+            calling_ae_title=calling_ae_title,
+            delivery=_ECHO,
+        )
+    except PermanentError as error:
+        to_do = "Check the paths, and that the user of the node can read the files"
+        return Check(name=name, verdict=Verdict.FAIL, found=error.reason, to_do=to_do)
     if association.is_established:
         status = association.send_c_echo()
         association.release()
@@ -208,6 +221,8 @@ def _check_destination(destination: DestinationSettings, *, calling_ae_title: st
     else:
         found = f"{where} cannot be reached"
         to_do = "Check host, port and firewall, and that it runs"
+        if destination.tls:
+            to_do += "; that it speaks TLS there, and that each side trusts the other's certificate"
     return Check(name=name, verdict=Verdict.FAIL, found=found, to_do=to_do)
 
 

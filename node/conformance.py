@@ -15,7 +15,8 @@ from pydicom.sr.coding import Code
 from model import decoders
 from model.views import STANDARD_VIEWS
 from node import __version__, header
-from node.delivery import send, statuses
+from node.delivery import commitment, send, statuses
+from node.delivery.deliver import REPORT_WAIT_S
 from node.equipment import MANUFACTURER, MODEL_NAME
 from node.errors import TriageReason
 from node.intake import answers, contexts, rejection, spool, triage
@@ -73,7 +74,14 @@ the Implementation Class UID is `{provenance.IMPLEMENTATION_CLASS_UID}`.
         [
             ("Verification", "yes", "yes", "SCU: `mammonode check` asks each destination"),
             ("Storage", "yes", "yes", "SCP: images come in; SCU: results go out"),
-            ("Storage Commitment, Query/Retrieve, Modality Worklist", "no", "no", ""),
+            (
+                "Storage Commitment Push Model",
+                "no",
+                "yes",
+                'destinations with `confirm = "commitment"`',
+            ),
+            ("Query (Study Root, FIND)", "no", "yes", 'destinations with `confirm = "query"`'),
+            ("Retrieve, Modality Worklist", "no", "no", ""),
         ],
     )
 
@@ -88,11 +96,20 @@ def _receiving() -> Iterable[str]:
         ("Policy", "Value"),
         [
             ("Called AE title", "must be `receive.ae_title`"),
-            ("Calling AE title", "must be in `receive.allowed_ae_titles`, if that is not empty"),
+            (
+                "Calling AE title",
+                (
+                    "must be in `receive.allowed_ae_titles`, if that is not empty; or be that of a "
+                    'destination with `confirm = "commitment"`, which may then report, not store'
+                ),
+            ),
             ("Largest PDU received", f"{spool.MAX_PDU_BYTES} bytes"),
             ("Asynchronous operations", "not supported"),
             ("SOP Class Extended and User Identity Negotiation", "not supported"),
-            ("SCP/SCU Role Selection", "not supported"),
+            (
+                "SCP/SCU Role Selection",
+                "for Storage Commitment Push Model alone: the requestor may be the SCP",
+            ),
             *(
                 (f"`{key}`, default {value}", text)
                 for key, value, text in described_settings(
@@ -214,26 +231,35 @@ def _sending() -> Iterable[str]:
 
 Each revision of a study goes to each destination over one association. One presentation context is
 proposed for each SOP class at hand, in the transfer syntax that the objects are stored in: Explicit
-VR Little Endian. The stored bytes are sent, also again; what was acknowledged is not sent again.
+VR Little Endian. The stored bytes are sent, also again; what was acknowledged is not sent again,
+unless the archive itself says that it does not have it.
+"""
+    yield f"""\
+To a peer that ends the association after an answer, another is made at once. An object that ends it
+without an answer is left for the next try, and the others go on; {send.UNANSWERED_IN_A_ROW} such
+objects in a row end the try. A destination that is slow, silent or away delays no other.
 """
     yield from _table(
         ("Policy", "Value"),
         [
             ("Calling AE title", "`receive.ae_title`"),
-            ("Connection", f"given up after {send.CONNECTION_TIMEOUT_S} s"),
-            ("Answer to an association request", f"given up after {send.ACSE_TIMEOUT_S} s"),
-            ("Answer to a C-STORE request", f"given up after {send.DIMSE_TIMEOUT_S} s"),
-            ("Silence within a message", f"given up after {send.NETWORK_TIMEOUT_S} s"),
+            ("TLS", "where `tls` is set for the destination: see Security"),
             *(
                 (f"`{key}`, default {value}", text)
                 for key, value, text in described_settings(
                     "delivery.max_attempts",
                     "delivery.first_retry_s",
                     "delivery.longest_retry_s",
+                    "delivery.max_associations",
+                    "delivery.connection_timeout_s",
+                    "delivery.acse_timeout_s",
+                    "delivery.dimse_timeout_s",
+                    "delivery.network_timeout_s",
                 )
             ),
         ],
     )
+    yield "Each of these settings of `delivery` may be another one for a destination.\n"
     yield """\
 ### C-STORE responses
 
@@ -248,6 +274,58 @@ permanent for its objects.
     ]
     rows.append(("any other", "", statuses.UNKNOWN_STATUS.value, ""))
     yield from _table(("Status", "Meaning", "Treated as", "Source"), rows)
+    yield from _confirming()
+
+
+def _confirming() -> Iterable[str]:
+    timeout = described_settings("delivery.commitment_timeout_s")[0]
+    yield f"""\
+## Storage Commitment SCU
+
+Storage Commitment Push Model ({commitment.STORAGE_COMMITMENT}), PS3.4 Annex J, for destinations
+with `confirm = "commitment"`. When every object of a delivery is acknowledged, one N-ACTION request
+names them all under a Transaction UID of its own. Its association is held for {REPORT_WAIT_S} s:
+the N-EVENT-REPORT may come over it, or over a new association to the node's SCP from the AE title
+of the destination, with SCP/SCU role selection (a peer that proposes no role is listened to as
+well). The request is known after a restart too. The delivery is `UNCONFIRMED` until the report is
+there, at most for `{timeout[0]}`, default {timeout[1]}; then it is asked for again.
+Requests and waits count as tries.
+
+A refused presentation context, and a status of the N-ACTION response that is `permanent` above, end
+the delivery; other failures are tried again.
+"""
+    yield from _table(
+        ("Failure Reason (0008,1197)", "Meaning", "The object is"),
+        [
+            (f"0x{rule.reason:04X}", rule.meaning, rule.remedy.value)
+            for rule in commitment.FAILURE_RULES
+        ]
+        + [("any other", "", commitment.failure_rule(0).remedy.value)],
+    )
+    yield "N-EVENT-REPORT is answered with:\n"
+    yield from _table(
+        ("Status", "When"),
+        [
+            (f"0x{commitment.SUCCESS:04X}", "what it says is in the log"),
+            (
+                f"0x{commitment.INVALID_ARGUMENT_VALUE:04X}",
+                "no such Transaction UID was sent to the AE title that it comes from",
+            ),
+            (f"0x{commitment.NO_SUCH_EVENT_TYPE:04X}", "its Event Type ID is neither 1 nor 2"),
+            (
+                f"0x{commitment.PROCESSING_FAILURE:04X}",
+                "it cannot be read, or the database does not take it now",
+            ),
+        ],
+    )
+    yield """\
+## Query SCU
+
+Study Root, FIND (1.2.840.10008.5.1.4.1.2.2.1), PS3.4 C.4.1, for destinations with
+`confirm = "query"`. When every object of a delivery is acknowledged, they are asked for at IMAGE
+level, a list of SOP Instance UIDs for each series. What is not listed has time until the next try;
+what is not listed then is sent again in it.
+"""
 
 
 def _objects() -> Iterable[str]:
@@ -335,10 +413,12 @@ def _security() -> Iterable[str]:
     yield """\
 ## Security
 
-There is no TLS and no user identity: the node belongs in a protected network segment, or behind a
-TLS proxy. Without `receive.allowed_ae_titles` it listens on loopback alone. AE titles are no proof
-of identity. Patient attributes are in the stored files and the study log, and in no log line,
-message or file name."""
+Destinations are spoken to over TLS where `tls` is set: 1.2 at the least, the peer's certificate is
+checked against `tls_ca_file` or the system's and must name `host`, the node shows its own where it
+has one. The node's SCP has no TLS, and there is no user identity: it belongs in a protected network
+segment, or behind a TLS proxy. Without `receive.allowed_ae_titles` it listens on loopback alone. AE
+titles are no proof of identity. Patient attributes are in the stored files and the study log, and
+in no log line, message or file name."""
 
 
 def private_codes() -> tuple[Code, ...]:

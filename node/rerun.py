@@ -5,7 +5,7 @@ serves the same database may be running: it takes the work up by itself.
 """
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -17,9 +17,12 @@ from model.manifest import read_manifest
 from model.preprocess import PREPROCESS_VERSION
 from node.errors import PermanentError, UnknownStudy
 from node.study_log.database import Database, lock_study
+from node.study_log.queries import failed_deliveries
 from node.study_log.revisions import add_revision, images_here
 from node.study_log.tables import (
+    ENDED,
     CloseReason,
+    Delivery,
     DeliveryState,
     Event,
     Instance,
@@ -30,8 +33,6 @@ from node.study_log.tables import (
 
 logger = logging.getLogger(__name__)
 
-ENDED = (StudyState.FAILED, StudyState.SKIPPED, StudyState.COMPLETED)
-"""Nothing is under way for a study in one of these."""
 _SEND_AGAIN = "Have the PACS send it again; it is received as new."
 
 
@@ -110,6 +111,46 @@ def retry(
         _record(study, at, "retry_requested", rerun)
     logger.info("Retry asked for", extra={"event": "retry_requested", **_fields(rerun)})
     return rerun
+
+
+def retry_deliveries(database: Database, *, destination: str, at: datetime) -> tuple[Rerun, ...]:
+    """Send again all that failed to go to one destination.
+
+    Only results of the newest revision of a study count, and none whose study is being received
+    or analysed again: what comes of that replaces them.
+
+    Parameters
+    ----------
+    database
+        The study log.
+    destination
+        Its name in the settings.
+    at
+        Now, aware UTC.
+
+    Returns
+    -------
+    reruns
+        One a study, in the order in which their deliveries failed.
+    """
+    with database.writing() as session:
+        deliveries = session.scalars(
+            failed_deliveries(destination).with_for_update(of=Delivery)
+        ).all()
+        reruns = []
+        for delivery in deliveries:
+            rerun = _make_due(delivery.revision, [delivery], at)
+            _record(delivery.revision.study, at, "retry_requested", rerun)
+            reruns.append(rerun)
+    logger.info(
+        "Retry of all failed deliveries asked for",
+        extra={
+            "event": "retry_of_deliveries_requested",
+            "destination": destination,
+            "studies": len(reruns),
+        },
+    )
+    return tuple(reruns)
 
 
 def reanalyse(
@@ -277,16 +318,20 @@ def _deliver_again(study: Study, revision: Revision, at: datetime) -> Rerun:
             f"{_minute(max(gone))}. `mammonode studies reanalyse` makes new ones while the images "
             "are here."
         )
-    for delivery in failed:
+    return _make_due(revision, failed, at)
+
+
+def _make_due(revision: Revision, deliveries: Sequence[Delivery], at: datetime) -> Rerun:
+    for delivery in deliveries:
         delivery.state = DeliveryState.PENDING.value
         delivery.due_at = at
         delivery.reason = ""
         delivery.ended_at = None
     return Rerun(
-        study_instance_uid=study.study_instance_uid,
+        study_instance_uid=revision.study.study_instance_uid,
         revision=revision.number,
         attempt=None,
-        destinations=tuple(delivery.destination for delivery in failed),
+        destinations=tuple(delivery.destination for delivery in deliveries),
     )
 
 

@@ -4,11 +4,15 @@ The class of the error says whether a later try could succeed, the number of the
 there is one left. Nothing else in the node counts, waits or loops.
 """
 
+import hashlib
 from dataclasses import dataclass
 
 from sqlalchemy.exc import OperationalError
 
 from node.errors import PermanentError, TransientError
+
+JITTER = 0.25
+"""By how much of itself a wait is shortened at most: what failed together comes apart."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,7 +24,8 @@ class RetryPolicy:
     max_attempts
         Tries in one go. When a person asks for more, as many are granted again.
     first_retry_s
-        Wait after the first failure, in seconds; it doubles with each further one.
+        Wait after the first failure, in seconds; it doubles with each further one. Every wait is
+        shortened by up to `JITTER` of itself.
     longest_retry_s
         Longest wait between two tries, in seconds.
     """
@@ -45,7 +50,9 @@ class GiveUp:
     reason: str
 
 
-def after_failure(error: Exception, *, attempt: int, policy: RetryPolicy) -> Retry | GiveUp:
+def after_failure(
+    error: Exception, *, work_id: str, attempt: int, policy: RetryPolicy
+) -> Retry | GiveUp:
     """Decide what follows the failure of one attempt.
 
     Parameters
@@ -53,6 +60,9 @@ def after_failure(error: Exception, *, attempt: int, policy: RetryPolicy) -> Ret
     error
         What ended the attempt. `TransientError`, a failing disk or network, a busy or unreachable
         database and a lack of memory are tried again; all else is not.
+    work_id
+        Names the work and its attempt. How much a wait is shortened hangs on it alone, so that a
+        wait can be told beforehand and a crash does not change it.
     attempt
         The attempt that failed, counted from 1 over the whole life of the work.
     policy
@@ -72,7 +82,13 @@ def after_failure(error: Exception, *, attempt: int, policy: RetryPolicy) -> Ret
         return GiveUp(reason=f"{reason} (tried {policy.max_attempts} times)")
     # The exponent is bounded: nobody waits for 2 to the power of a large setting.
     delay_s = min(policy.first_retry_s * 2.0 ** min(number - 1, 60), policy.longest_retry_s)
-    return Retry(delay_s=delay_s, reason=reason)
+    return Retry(delay_s=delay_s * (1 - JITTER * _fraction(work_id)), reason=reason)
+
+
+def _fraction(work_id: str) -> float:
+    """Give a number in [0, 1) that differs from work to work and never for the same work."""
+    digest = hashlib.sha256(work_id.encode()).digest()
+    return int.from_bytes(digest[:6]) / 2**48
 
 
 def _reason(error: Exception) -> str:

@@ -12,6 +12,7 @@ from apscheduler.events import EVENT_JOB_ERROR, EVENT_JOB_EXECUTED, JobExecution
 from apscheduler.schedulers.background import BackgroundScheduler
 
 from node.analysis.rescue import analyse_anew, analyses_under_way
+from node.delivery.commitment_log import CommitmentLog
 from node.delivery.due import deliver_anew, due_tries, enqueue_try, tries_under_way
 from node.keeping.remove import remove_given_up
 from node.keeping.retention import let_go_of_old
@@ -25,6 +26,7 @@ logger = logging.getLogger(__name__)
 
 CLOSE_OUT_INTERVAL_S = 0.5
 DELIVERY_INTERVAL_S = 1
+COMMITMENT_INTERVAL_S = 5
 STALLED_INTERVAL_S = 15
 LOST_INTERVAL_S = 60
 DISK_INTERVAL_S = 30
@@ -47,7 +49,8 @@ class Clock:
     Parameters
     ----------
     settings
-        For the watermark of the disk, and for how long files are kept.
+        For the watermark of the disk, how long files are kept, and the time-outs of storage
+        commitment.
     database
         The study log.
     store
@@ -76,6 +79,7 @@ class Clock:
         self._store = store
         self._queue = queue
         self._now = now
+        self._commitment = CommitmentLog(settings=settings, database=database, now=now)
         self._is_disk_low = False
         self._told_at: dict[str, datetime] = {}
         # It warns of every tick that a longer one swallowed; that is what `coalesce` is for.
@@ -88,6 +92,7 @@ class Clock:
         for name, job, seconds in (
             ("close_out", close_out, CLOSE_OUT_INTERVAL_S),
             ("queue_deliveries", self.queue_deliveries, DELIVERY_INTERVAL_S),
+            ("give_up_commitment", self.give_up_commitment, COMMITMENT_INTERVAL_S),
             ("rescue_stalled", self.rescue_stalled, STALLED_INTERVAL_S),
             ("rescue_lost", self.rescue_lost, LOST_INTERVAL_S),
             ("watch_disk", self.watch_disk, DISK_INTERVAL_S),
@@ -118,6 +123,10 @@ class Clock:
             with self._database.writing() as session:
                 for work in new[:AT_ONCE]:
                     enqueue_try(session, self._queue, work)
+
+    def give_up_commitment(self) -> None:
+        """End the wait for reports on storage commitment that did not come in time."""
+        self._commitment.give_up_waiting()
 
     def rescue_stalled(self) -> None:
         """Take the slot from workers that have fallen silent, and give their work to others."""

@@ -5,6 +5,7 @@ checked here, so that no code ever sees a tree that contradicts itself.
 """
 
 from collections.abc import Iterable
+from enum import StrEnum
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, NoReturn, Self
@@ -200,15 +201,45 @@ class ResultsSettings(Section):
     """What a heat map shows: the view beside its overlay, or the overlay alone."""
 
 
-class DeliverySettings(Section):
-    """How a failed delivery is tried again; the same for every destination."""
+Attempts = Annotated[int, Field(ge=1)]
+Wait = Annotated[float, Field(ge=0)]
+TimeLimit = Annotated[float, Field(gt=0)]
+Associations = Annotated[int, Field(ge=1, le=32)]
 
-    max_attempts: Annotated[int, Field(ge=1)] = 10
+
+class Confirmation(StrEnum):
+    """How a destination is asked whether it keeps what it acknowledged.
+
+    NONE: not at all. COMMITMENT: by Storage Commitment Push Model (PS3.4 Annex J). QUERY: by a
+    C-FIND at IMAGE level (PS3.4 Annex C), for archives that offer no storage commitment.
+    """
+
+    NONE = "none"
+    COMMITMENT = "commitment"
+    QUERY = "query"
+
+
+class DeliverySettings(Section):
+    """How results are sent and tried again; a destination may have settings of its own."""
+
+    max_attempts: Attempts = 10
     """How often a delivery is tried before it is failed."""
-    first_retry_s: Annotated[float, Field(ge=0)] = 30
-    """Wait after the first failure; it doubles with each further one."""
-    longest_retry_s: Annotated[float, Field(ge=0)] = 3600
+    first_retry_s: Wait = 30
+    """Wait after the first failure; it doubles with each further one, less up to a quarter."""
+    longest_retry_s: Wait = 3600
     """Longest wait between two tries."""
+    max_associations: Associations = 1
+    """Deliveries that go to one destination at the same time, each over its own association."""
+    connection_timeout_s: TimeLimit = 10
+    """Wait for the TCP connection, and for TLS to be agreed."""
+    acse_timeout_s: TimeLimit = 30
+    """Wait for the answer to an association request or a release."""
+    dimse_timeout_s: TimeLimit = 120
+    """Wait for the answer to one request; archives that compress or index may take long."""
+    network_timeout_s: TimeLimit = 120
+    """Wait for a peer that is silent in the middle of a message."""
+    commitment_timeout_s: TimeLimit = 3600
+    """Wait for the report on storage commitment before it is asked for again."""
 
     @model_validator(mode="after")
     def _first_wait_is_not_longer_than_the_longest(self) -> Self:
@@ -246,6 +277,34 @@ class DestinationSettings(Section):
     """Kinds of result object that it gets; or a `profile`."""
     profile: ProfileName = ""
     """A named set of kinds, in place of `results`."""
+    confirm: Confirmation = Confirmation.NONE
+    """How it is asked, after delivery, whether it keeps the objects."""
+    tls: bool = False
+    """Whether it is spoken to over TLS."""
+    tls_ca_file: str = ""
+    """PEM file with the certificates that its own must come from; empty: those of the system."""
+    tls_certificate_file: str = ""
+    """PEM file with the certificate that the node shows; empty: it shows none."""
+    tls_key_file: str = ""
+    """PEM file with the key of that certificate; empty: the key is in the same file."""
+    max_attempts: Attempts | None = None
+    """In place of `delivery.max_attempts`."""
+    first_retry_s: Wait | None = None
+    """In place of `delivery.first_retry_s`."""
+    longest_retry_s: Wait | None = None
+    """In place of `delivery.longest_retry_s`."""
+    max_associations: Associations | None = None
+    """In place of `delivery.max_associations`."""
+    connection_timeout_s: TimeLimit | None = None
+    """In place of `delivery.connection_timeout_s`."""
+    acse_timeout_s: TimeLimit | None = None
+    """In place of `delivery.acse_timeout_s`."""
+    dimse_timeout_s: TimeLimit | None = None
+    """In place of `delivery.dimse_timeout_s`."""
+    network_timeout_s: TimeLimit | None = None
+    """In place of `delivery.network_timeout_s`."""
+    commitment_timeout_s: TimeLimit | None = None
+    """In place of `delivery.commitment_timeout_s`."""
 
     @property
     def kinds(self) -> tuple[ResultKind, ...]:
@@ -259,6 +318,18 @@ class DestinationSettings(Section):
                 "results",
                 found="results and profile" if self.results else "neither results nor profile",
                 accepted="one of the two",
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _tls_is_asked_for_where_it_is_described(self) -> Self:
+        if not self.tls and (self.tls_ca_file or self.tls_certificate_file or self.tls_key_file):
+            _refuse("tls", found="false, with files for TLS", accepted="true, or none of the files")
+        if self.tls_key_file and not self.tls_certificate_file:
+            _refuse(
+                "tls_certificate_file",
+                found="nothing, with a tls_key_file",
+                accepted="the certificate that the key belongs to",
             )
         return self
 
@@ -294,6 +365,33 @@ class Settings(Section):
         if twice is not None:
             _refuse("destinations", found=f"the name {twice!r} twice", accepted="different names")
         return self
+
+    @model_validator(mode="after")
+    def _first_waits_are_not_longer_than_the_longest(self) -> Self:
+        for number, destination in enumerate(self.destinations):
+            delivery = self.delivery_to(destination)
+            if delivery.first_retry_s > delivery.longest_retry_s:
+                _refuse(
+                    f"destinations[{number}].first_retry_s",
+                    found=f"{delivery.first_retry_s:g}",
+                    accepted=f"at most its longest_retry_s ({delivery.longest_retry_s:g})",
+                )
+        return self
+
+    def delivery_to(self, destination: DestinationSettings) -> DeliverySettings:
+        """How results go to one destination: its own settings, else those of `delivery`."""
+        own = {name: getattr(destination, name) for name in DeliverySettings.model_fields}
+        return self.delivery.model_copy(
+            update={name: value for name, value in own.items() if value is not None}
+        )
+
+    @property
+    def associations_by_destination(self) -> dict[str, int]:
+        """How many deliveries may go to each destination at the same time, by its name."""
+        return {
+            destination.name: self.delivery_to(destination).max_associations
+            for destination in self.destinations
+        }
 
 
 def _first_repeated(names: Iterable[str]) -> str | None:

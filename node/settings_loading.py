@@ -23,6 +23,7 @@ from node.settings_faults import known_keys, nearest_key, settings_error, shown
 PREFIX = "MAMMONODE_"
 NOT_SETTINGS = ("MAMMONODE_CONFIG", "MAMMONODE_REQUIRE_PEERS")
 """Variables with our prefix that name no setting: the file, and what the tests must find."""
+_TLS_FILES = ("tls_ca_file", "tls_certificate_file", "tls_key_file")
 
 
 def load_settings(
@@ -45,8 +46,8 @@ def load_settings(
     Returns
     -------
     settings
-        `data_dir` and `model.weights` are absolute: what was relative is taken from the current
-        folder, not from the folder of the file.
+        `data_dir`, `model.weights` and files for TLS are absolute: what was relative is taken from
+        the current folder, not from the folder of the file.
 
     Raises
     ------
@@ -131,10 +132,20 @@ def _put(tree: dict[str, Any], parts: Sequence[str], value: object) -> None:
 
 
 def _with_absolute_paths(settings: Settings) -> Settings:
-    """Bind relative folders to the current one: the roles are processes of their own."""
-    model = settings.model
-    if model.weights:
-        weights = str(Path(model.weights).expanduser().absolute())
-        model = model.model_copy(update={"weights": weights})
+    """Bind relative paths to the current folder: the roles are processes of their own."""
+    model = settings.model.model_copy(update={"weights": _absolute(settings.model.weights)})
+    destinations = tuple(
+        destination.model_copy(
+            update={name: _absolute(getattr(destination, name)) for name in _TLS_FILES}
+        )
+        for destination in settings.destinations
+    )
     data_dir = settings.data_dir.expanduser().absolute()
-    return settings.model_copy(update={"data_dir": data_dir, "model": model})
+    return settings.model_copy(
+        update={"data_dir": data_dir, "model": model, "destinations": destinations}
+    )
+
+
+def _absolute(path: str) -> str:
+    """Bind a path to the current folder; an empty one, which names nothing, stays empty."""
+    return str(Path(path).expanduser().absolute()) if path else ""

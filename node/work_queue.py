@@ -21,7 +21,8 @@ What the engine would do by default, and why it is told otherwise:
 import contextlib
 import logging
 import threading
-from collections.abc import Callable, Iterator
+import zlib
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from functools import cached_property
@@ -113,10 +114,13 @@ class WorkQueue:
     ----------
     url
         SQLAlchemy URL of the database of the study log, with the password if there is one.
+    associations
+        How many tries may run at the same time to a destination, by its name; to others: one.
     """
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, *, associations: Mapping[str, int] | None = None) -> None:
         self._url = url
+        self._associations = dict(associations or {})
 
     def migrate(self) -> None:
         """Create or bring up to date the engine's tables; before any role starts."""
@@ -128,7 +132,7 @@ class WorkQueue:
         self._client.register_queue(
             ANALYSIS, worker_concurrency=1, polling_interval_sec=POLLING_INTERVAL_S
         )
-        # One try at a time to each destination; destinations do not wait for each other.
+        # One try at a time in each lane; destinations, and their lanes, do not wait for each other.
         self._client.register_queue(
             DELIVERY, partition_concurrency=1, polling_interval_sec=POLLING_INTERVAL_S
         )
@@ -219,10 +223,18 @@ class WorkQueue:
             "workflow_name": DELIVERY,
             "queue_name": DELIVERY,
             "workflow_id": work.workflow_id,
-            "queue_partition_key": destination,
+            "queue_partition_key": self._lane(destination, study_instance_uid),
             "app_version": WORKFLOW_VERSION,
         }
         self._client.enqueue_in_transaction(session, options, **asdict(work))
+
+    def _lane(self, destination: str, study_instance_uid: str) -> str:
+        """Name the lane to a destination: it has as many as associations may be open.
+
+        All revisions of a study take the same one, so that none overtakes another.
+        """
+        lane = zlib.crc32(study_instance_uid.encode()) % self._associations.get(destination, 1)
+        return f"{destination}/{lane}" if lane else destination
 
     def held_by(self, worker_slot: str) -> tuple[Work, ...]:
         """List the work that a worker slot has taken and not ended."""

@@ -1,21 +1,55 @@
 """The far PACS: a real Storage and Verification SCP on the loopback that records what it gets."""
 
+import socket
+import ssl
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from pydicom.dataset import Dataset
 from pydicom.uid import ExplicitVRLittleEndian
-from pynetdicom import AE, evt
+from pynetdicom import AE, build_role, evt
 from pynetdicom.association import Association
+from pynetdicom.pdu import P_DATA_TF
 from pynetdicom.presentation import AllStoragePresentationContexts
-from pynetdicom.sop_class import Verification  # type: ignore[attr-defined]  # made at run time
+from pynetdicom.sop_class import (  # type: ignore[attr-defined]  # made at run time
+    StorageCommitmentPushModel,
+    StudyRootQueryRetrieveInformationModelFind,
+    Verification,
+)
 
 DEADLINE_S = 30.0
 SUCCESS = 0x0000
+NO_SUCH_OBJECT_INSTANCE = 0x0112
+SECONDARY_CAPTURE = "1.2.840.10008.5.1.4.1.1.7"
+WELL_KNOWN_INSTANCE = "1.2.840.10008.1.20.1.1"
+"""Of Storage Commitment Push Model, PS3.4 J.3.5."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReportsTo:
+    """How a PACS reports on storage commitment.
+
+    Attributes
+    ----------
+    way
+        "same association", "new association" or "never".
+    port, ae_title
+        Of the SCU, for a new association.
+    proposes_role
+        Whether it proposes the SCP role for a new association.
+    status
+        Of its N-ACTION response.
+    """
+
+    way: str = "never"
+    port: int = 0
+    ae_title: str = "MAMMONODE"
+    proposes_role: bool = True
+    status: int = SUCCESS
 
 
 @dataclass(kw_only=True)
@@ -34,6 +68,26 @@ class LoopbackPACS:
         What to answer otherwise. Statuses of failure file nothing.
     delay_s
         How long each answer takes.
+    aborts_on
+        SOP Instance UIDs that it answers with an A-ABORT.
+    ends_after
+        It aborts each association after so many answers, 0: at once; None: it does not.
+    associations
+        How many it has accepted.
+    not_listed
+        SOP Instance UIDs that C-FIND does not find, though they were received.
+    query_delay_s
+        How long it takes over each C-FIND.
+    queries
+        SOP Instance UIDs of each C-FIND request, in order.
+    not_committed
+        Failure Reason (0008,1197) by SOP Instance UID; the others are committed if they are here.
+    reports_to
+        How it reports on storage commitment.
+    transactions
+        Transaction UID and SOP Instance UIDs of each request for storage commitment, in order.
+    report_statuses
+        Statuses that its N-EVENT-REPORT requests were answered with; None where none came.
     """
 
     ae_title: str = "PACS"
@@ -41,9 +95,20 @@ class LoopbackPACS:
     status: int = SUCCESS
     delay_s: float = 0.0
     statuses: dict[str, int] = field(default_factory=dict)
+    aborts_on: set[str] = field(default_factory=set)
+    ends_after: int | None = None
+    associations: int = 0
+    not_listed: set[str] = field(default_factory=set)
+    query_delay_s: float = 0.0
+    queries: list[list[str]] = field(default_factory=list)
+    not_committed: dict[str, int] = field(default_factory=dict)
+    reports_to: "ReportsTo" = field(default_factory=lambda: ReportsTo())
+    transactions: list[tuple[str, list[str]]] = field(default_factory=list)
+    report_statuses: list[int | None] = field(default_factory=list)
     received: list[Dataset] = field(default_factory=list)
     requests: list[tuple[str, int]] = field(default_factory=list)
     calling_ae_titles: list[str] = field(default_factory=list)
+    _answered: dict[Association, int] = field(default_factory=dict)
     _changed: threading.Condition = field(default_factory=threading.Condition)
 
     def wait_for(self, count: int, *, deadline_s: float = DEADLINE_S) -> list[Dataset]:
@@ -72,11 +137,126 @@ class LoopbackPACS:
         with self._changed:
             return [ds for ds in self.received if ds.SOPClassUID == sop_class_uid]
 
+    def wait_for_reports(self, count: int, *, deadline_s: float = DEADLINE_S) -> None:
+        """Wait until so many reports on storage commitment were answered."""
+        with self._changed:
+            if not self._changed.wait_for(lambda: len(self.report_statuses) >= count, deadline_s):
+                message = f"expected {count} reports, got {self.report_statuses}"
+                raise TimeoutError(message)
+
+    def report(self, transaction_uid: str, uids: Iterable[str], assoc: Association) -> None:
+        """Report on storage commitment over an association, as the SCP (PS3.4 J.3.3)."""
+        with self._changed:
+            here = {str(ds.SOPInstanceUID): str(ds.SOPClassUID) for ds in self.received}
+            failures = dict(self.not_committed)
+        ds = Dataset()
+        ds.TransactionUID = transaction_uid
+        ds.ReferencedSOPSequence, failed = [], []
+        for uid in uids:
+            item = Dataset()
+            item.ReferencedSOPClassUID = here.get(uid, SECONDARY_CAPTURE)
+            item.ReferencedSOPInstanceUID = uid
+            if uid in here and uid not in failures:
+                ds.ReferencedSOPSequence.append(item)
+            else:
+                item.FailureReason = failures.get(uid, NO_SUCH_OBJECT_INSTANCE)
+                failed.append(item)
+        if failed:
+            ds.FailedSOPSequence = failed
+        response, _ = assoc.send_n_event_report(
+            ds, 2 if failed else 1, StorageCommitmentPushModel, WELL_KNOWN_INSTANCE
+        )
+        with self._changed:
+            self.report_statuses.append(response.get("Status"))
+            self._changed.notify_all()
+
+    def report_anew(self, transaction_uid: str, uids: Iterable[str]) -> None:
+        """Report over a new association to the SCU, proposing the SCP role or nothing."""
+        to = self.reports_to
+        ae = AE(ae_title=self.ae_title)
+        ae.add_requested_context(StorageCommitmentPushModel)
+        role = build_role(StorageCommitmentPushModel, scp_role=True)
+        assoc = ae.associate(
+            "127.0.0.1", to.port, ae_title=to.ae_title, ext_neg=[role] if to.proposes_role else []
+        )
+        assert assoc.is_established
+        assert assoc.accepted_contexts
+        try:
+            for context in assoc.accepted_contexts:
+                context._as_scp = True  # for a peer that sends without having asked for the role
+            self.report(transaction_uid, uids, assoc)
+        finally:
+            assoc.release()
+
+    def _commit(self, event: evt.Event) -> tuple[int, None]:
+        ds = event.action_information
+        with self._changed:
+            uids = [str(item.ReferencedSOPInstanceUID) for item in ds.ReferencedSOPSequence]
+            self.transactions.append((str(ds.TransactionUID), uids))
+            self._changed.notify_all()
+        return self.reports_to.status, None
+
+    def _find(self, event: evt.Event) -> Iterator[tuple[int, Dataset | None]]:
+        keys = event.identifier
+        assert keys.QueryRetrieveLevel == "IMAGE"
+        if self.query_delay_s:
+            threading.Event().wait(self.query_delay_s)
+        uids = keys.SOPInstanceUID
+        asked = [uids] if isinstance(uids, str) else [str(uid) for uid in uids]
+        with self._changed:
+            self.queries.append(asked)
+            here = list(self.received)
+        for ds in here:
+            is_asked = (
+                ds.SOPInstanceUID in asked
+                and ds.StudyInstanceUID == keys.StudyInstanceUID
+                and ds.SeriesInstanceUID == keys.SeriesInstanceUID
+            )
+            if is_asked and ds.SOPInstanceUID not in self.not_listed:
+                match = Dataset()
+                match.QueryRetrieveLevel = "IMAGE"
+                match.StudyInstanceUID = ds.StudyInstanceUID
+                match.SeriesInstanceUID = ds.SeriesInstanceUID
+                match.SOPInstanceUID = ds.SOPInstanceUID
+                yield 0xFF00, match
+
+    def _after_answer(self, event: evt.Event) -> None:
+        """Report on storage commitment, where that was asked for."""
+        assoc, name = event.assoc, type(event.message).__name__
+        if name == "N_ACTION_RSP" and self.reports_to.status == SUCCESS:
+            way = self.reports_to.way
+            if way == "same association":
+                arguments = (*self.transactions[-1], assoc)
+                threading.Thread(target=self.report, args=arguments, daemon=True).start()
+            elif way == "new association":
+                threading.Thread(
+                    target=self.report_anew, args=self.transactions[-1], daemon=True
+                ).start()
+
+    def _after_accepting(self, event: evt.Event) -> None:
+        """Count the association, or end it at once."""
+        with self._changed:
+            self.associations += 1
+        if self.ends_after == 0:
+            threading.Thread(target=event.assoc.abort, daemon=True).start()
+
+    def _after_pdu(self, event: evt.Event) -> None:
+        """End the association after so many answers; each is one P-DATA-TF PDU."""
+        assoc = event.assoc
+        if self.ends_after is None or not isinstance(event.pdu, P_DATA_TF):
+            return
+        self._answered[assoc] = self._answered.get(assoc, 0) + 1
+        if self._answered[assoc] == self.ends_after:
+            threading.Thread(target=assoc.abort, daemon=True).start()
+
     def _store(self, event: evt.Event) -> int:
         ds = event.dataset
         ds.file_meta = event.file_meta
         if self.delay_s:
             threading.Event().wait(self.delay_s)
+        if str(ds.SOPInstanceUID) in self.aborts_on:
+            event.assoc.abort()
+            return SUCCESS  # which is not sent any more
         with self._changed:
             status = self.statuses.get(str(ds.SOPInstanceUID), self.status)
             self.requests.append((str(ds.SOPInstanceUID), status))
@@ -95,6 +275,9 @@ def loopback_pacs(
     statuses: Mapping[str, int] | None = None,
     delay_s: float = 0.0,
     refused_sop_classes: Iterable[str] = (),
+    transfer_syntaxes: Sequence[str] = (ExplicitVRLittleEndian,),
+    max_associations: int = 100,
+    tls: ssl.SSLContext | None = None,
     port: int = 0,
 ) -> Iterator[LoopbackPACS]:
     """Run a PACS as long as the block lasts.
@@ -107,6 +290,12 @@ def loopback_pacs(
         How long each answer takes.
     refused_sop_classes
         SOP classes that it accepts no presentation context for.
+    transfer_syntaxes
+        Those that it stores objects in.
+    max_associations
+        Open at the same time; further ones are rejected as transient.
+    tls
+        To speak TLS; None: it does not.
     port
         0 for a free one; another to come back where it was.
     """
@@ -117,21 +306,39 @@ def loopback_pacs(
     ae = AE(ae_title=ae_title)
     ae.require_called_aet = True
     ae.maximum_pdu_size = 0
+    ae.maximum_associations = max_associations
     ae.add_supported_context(Verification)
+    for sop_class in (StorageCommitmentPushModel, StudyRootQueryRetrieveInformationModelFind):
+        if str(sop_class) not in refused:
+            ae.add_supported_context(sop_class)
     for context in AllStoragePresentationContexts:
         if str(context.abstract_syntax) not in refused:
-            ae.add_supported_context(str(context.abstract_syntax), ExplicitVRLittleEndian)
+            ae.add_supported_context(str(context.abstract_syntax), list(transfer_syntaxes))
     handlers: list[evt.EventHandlerType] = [
         (evt.EVT_C_STORE, pacs._store),
         (evt.EVT_C_ECHO, lambda _event: SUCCESS),
+        (evt.EVT_C_FIND, pacs._find),
+        (evt.EVT_N_ACTION, pacs._commit),
+        (evt.EVT_DIMSE_SENT, pacs._after_answer),
+        (evt.EVT_PDU_SENT, pacs._after_pdu),
+        (evt.EVT_ESTABLISHED, pacs._after_accepting),
     ]
-    server = ae.start_server(("127.0.0.1", port), block=False, evt_handlers=handlers)
+    server = ae.start_server(
+        ("127.0.0.1", port), block=False, evt_handlers=handlers, ssl_context=tls
+    )
     assert server is not None
     pacs.port = server.server_address[1]
     try:
         yield pacs
     finally:
         server.shutdown()
+
+
+@contextmanager
+def silent_peer() -> Iterator[int]:
+    """Listen as long as the block lasts, take every connection, and never say a word."""
+    with socket.create_server(("127.0.0.1", 0), backlog=50) as listener:
+        yield int(listener.getsockname()[1])
 
 
 @contextmanager

@@ -147,7 +147,9 @@ class AnalysisWorker:
             self._fail(work, error)
 
     def _fail(self, work: AnalysisWork, error: Exception) -> None:
-        step = after_failure(error, attempt=work.attempt, policy=self._policy)
+        step = after_failure(
+            error, work_id=work.workflow_id, attempt=work.attempt, policy=self._policy
+        )
         rows: list[Result] = []
         if isinstance(step, GiveUp):
             if self._cancel_if_overtaken(work):

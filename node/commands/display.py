@@ -12,8 +12,10 @@ from rich.text import Text
 from node.study_log.answers import (
     ConflictAnswer,
     DeliveryAnswer,
+    DeliverySummary,
     EventAnswer,
     InstanceAnswer,
+    ObjectFailure,
     ResultAnswer,
     RevisionAnswer,
     StudyAnswer,
@@ -34,6 +36,7 @@ _STATE_STYLES = {
     "SCHEDULED": "cyan",
     "PENDING": "cyan",
     "IN PROGRESS": "cyan",
+    "UNCONFIRMED": "cyan",
     "COMPLETED": "green",
     "SKIPPED": "yellow",
     "CANCELED": "yellow",
@@ -52,15 +55,29 @@ def studies_table(studies: Sequence[StudySummary], console: Console) -> Renderab
         console, "Study", "State", "From", "Received", "Instances", "Score", "Results"
     )
     for study in studies:
-        uid = study.study_instance_uid
         table.add_row(
-            f"…{uid[-UID_ENDING:].lstrip('.')}" if is_short and len(uid) > UID_ENDING else uid,
+            _shortened(study.study_instance_uid, is_short=is_short),
             _state(study.state),
             study.calling_ae_title,
             _minute(study.last_received_at),
             str(study.instances),
             _score(study.revision),
             _results(study),
+        )
+    return table
+
+
+def deliveries_table(summaries: Sequence[DeliverySummary], console: Console) -> RenderableType:
+    """Give the list of deliveries, one line each."""
+    table = plain_or_ruled_table(console, "Study", "Destination", "State", "Objects", "Reason")
+    for summary in summaries:
+        delivery = summary.delivery
+        table.add_row(
+            _shortened(summary.study_instance_uid, is_short=console.is_terminal),
+            delivery.destination,
+            _state(delivery.state),
+            f"{delivery.acknowledged} of {delivery.objects}",
+            _reason(delivery),
         )
     return table
 
@@ -75,6 +92,9 @@ def study_view(study: StudyAnswer, console: Console) -> RenderableType:
         parts.append(_section("Results", _result_objects(study, console)))
     if study.deliveries:
         parts.append(_section("Deliveries", _deliveries(study.deliveries, console)))
+    failures = [(d.destination, f) for d in study.deliveries for f in d.failures]
+    if failures:
+        parts.append(_section("Not committed", _failures(failures, console)))
     parts.append(_section("Events", _events(study.events, console)))
     parts.append(Text(NOT_FOR_DIAGNOSTIC_USE, style="dim"))
     return Group(*parts)
@@ -204,12 +224,17 @@ def _result_objects(study: StudyAnswer, console: Console) -> Table:
 
 def _deliveries(deliveries: Iterable[DeliveryAnswer], console: Console) -> Table:
     table = plain_or_ruled_table(
-        console, "Destination", "Revision", "State", "Objects", "Attempt", "Statuses", "Reason"
+        console,
+        "Destination",
+        "Revision",
+        "State",
+        "Objects",
+        "Attempt",
+        "Statuses",
+        "Confirmed",
+        "Reason",
     )
     for delivery in deliveries:
-        reason = delivery.reason
-        if delivery.state is DeliveryState.PENDING and delivery.attempt:
-            reason = f"{reason} (next try {_second(delivery.due_at)})".strip()
         table.add_row(
             delivery.destination,
             str(delivery.revision),
@@ -217,8 +242,16 @@ def _deliveries(deliveries: Iterable[DeliveryAnswer], console: Console) -> Table
             f"{delivery.acknowledged} of {delivery.objects}",
             str(delivery.attempt),
             ", ".join(f"0x{status:04X}" for status in delivery.statuses),
-            reason,
+            _confirmed(delivery),
+            _reason(delivery),
         )
+    return table
+
+
+def _failures(failures: Iterable[tuple[str, ObjectFailure]], console: Console) -> Table:
+    table = plain_or_ruled_table(console, "Destination", "Failure Reason", "SOP Instance UID")
+    for destination, failure in failures:
+        table.add_row(destination, f"0x{failure.failure_reason:04X}", failure.sop_instance_uid)
     return table
 
 
@@ -230,6 +263,28 @@ def _events(events: Iterable[EventAnswer], console: Console) -> Table:
         )
         table.add_row(_second(event.at), event.event, details)
     return table
+
+
+def _shortened(uid: str, *, is_short: bool) -> str:
+    """Give the end of a UID where the whole one would fold."""
+    return f"…{uid[-UID_ENDING:].lstrip('.')}" if is_short and len(uid) > UID_ENDING else uid
+
+
+def _reason(delivery: DeliveryAnswer) -> str:
+    """Say why the last try failed, and what is waited for."""
+    if delivery.state is DeliveryState.UNCONFIRMED:
+        return f"storage commitment is waited for until {_second(delivery.due_at)}"
+    if delivery.state is DeliveryState.PENDING and delivery.attempt:
+        return f"{delivery.reason} (next try {_second(delivery.due_at)})".strip()
+    return delivery.reason
+
+
+def _confirmed(delivery: DeliveryAnswer) -> str:
+    """Say how many objects the archive has confirmed, and since when it has all of them."""
+    if not delivery.confirmed and delivery.state is not DeliveryState.UNCONFIRMED:
+        return ""
+    since = "" if delivery.confirmed_at is None else f", {_second(delivery.confirmed_at)}"
+    return f"{delivery.confirmed} of {delivery.objects}{since}"
 
 
 def _state(state: StudyState | DeliveryState | ConflictState) -> Text:

@@ -1,46 +1,44 @@
 """The results of one revision on their way to one destination: one try, and what follows it.
 
 A try is a short workflow. It sends what has not been acknowledged yet, writes every answer down
-before the next object goes out, and ends; the clock queues the next try when that is due.
+before the next object goes out, asks for confirmation where the destination is to give one, and
+ends; the clock queues the next try when that is due.
 """
 
 import logging
-from collections.abc import Callable
-from dataclasses import dataclass
-from datetime import datetime, timedelta
-from typing import Any
+import threading
+from collections.abc import Callable, Iterable
+from datetime import datetime
 
-from sqlalchemy import select
-from sqlalchemy.orm import Session
-
-from node.delivery.send import Answer, StoredObject, send
+from node.delivery.claim import (
+    Task,
+    claim,
+    confirm,
+    find_delivery,
+    is_open_for,
+    is_under_way,
+    lock_delivery,
+    unconfirmed,
+    unsent,
+)
+from node.delivery.commitment import Reference, Report, request_commitment
+from node.delivery.commitment_log import CommitmentLog
+from node.delivery.ending import complete, fail, tell_completed, tell_failed
+from node.delivery.query import SentObject, listed
+from node.delivery.send import Answer, send
 from node.delivery.statuses import StatusClass, classify_status, meaning_of
 from node.errors import PermanentError, TransientError
-from node.retries import GiveUp, RetryPolicy, after_failure
-from node.settings import DestinationSettings, Settings
+from node.settings import Confirmation, DestinationSettings, Settings
 from node.store import Store
 from node.study_log.database import Database
-from node.study_log.tables import (
-    Delivery,
-    DeliveryObject,
-    DeliveryState,
-    Event,
-    Result,
-    Revision,
-    Study,
-)
+from node.study_log.tables import DeliveryObject
 from node.work_queue import DeliveryWork
 
 logger = logging.getLogger(__name__)
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Task:
-    """What one try has to do."""
-
-    delivery_id: int
-    destination: DestinationSettings
-    objects: tuple[StoredObject, ...]
+REPORT_WAIT_S = 2
+"""So long the association of a request for storage commitment is held: some archives report over
+it at once, others only when it has ended."""
 
 
 class Deliverer:
@@ -49,7 +47,7 @@ class Deliverer:
     Parameters
     ----------
     settings
-        Destinations, retry policy and the own AE title.
+        Destinations, how results go to each, and the own AE title.
     database
         The study log.
     store
@@ -67,17 +65,15 @@ class Deliverer:
         now: Callable[[], datetime],
     ) -> None:
         self._destinations = {
-            destination.name: destination for destination in settings.destinations
+            destination.name: (destination, settings.delivery_to(destination))
+            for destination in settings.destinations
         }
-        self._policy = RetryPolicy(
-            max_attempts=settings.delivery.max_attempts,
-            first_retry_s=settings.delivery.first_retry_s,
-            longest_retry_s=settings.delivery.longest_retry_s,
-        )
+        self._defaults = settings.delivery
         self._ae_title = settings.receive.ae_title
         self._database = database
         self._store = store
         self._now = now
+        self._commitment = CommitmentLog(settings=settings, database=database, now=now)
 
     def deliver(self, work: DeliveryWork) -> None:
         """Try once; may be called again for the same try, after a crash.
@@ -85,19 +81,66 @@ class Deliverer:
         Raises
         ------
         TransientError
-            If something was not acknowledged that may be later.
+            If something was not acknowledged or confirmed that may be later.
         PermanentError
-            If something will not be acknowledged as things are.
+            If something will not be acknowledged or confirmed as things are.
         """
         task = self._begin(work)
         if task is None:
             return
+        if task.destination.confirm is Confirmation.QUERY:
+            # What was acknowledged in an earlier try has had its time to be listed.
+            self._withdraw(self._not_listed(task))
+        sent = self._send(task)
+        if task.destination.confirm is Confirmation.QUERY:
+            missing = self._not_listed(task)
+            if missing:
+                raise TransientError(
+                    reason=f"{task.destination.ae_title} does not list {len(missing)} of the "
+                    "objects that it acknowledged"
+                )
+        elif task.destination.confirm is Confirmation.COMMITMENT and self._ask_to_commit(task):
+            return
+        self._complete(work, sent)
+
+    def failed(self, work: DeliveryWork, error: Exception) -> None:
+        """Write down that a try failed, and whether and when there is another one."""
+        _, settings = self._destinations.get(work.destination, (None, self._defaults))
+        with self._database.writing() as session:
+            delivery = find_delivery(session, work)
+            # It may have failed before it was claimed, as when the database was busy.
+            if delivery is None or not is_open_for(delivery, work):
+                return
+            delivery.attempt = work.attempt
+            step = fail(session, delivery, error, settings=settings, at=self._now())
+        tell_failed(work, step)
+
+    def _begin(self, work: DeliveryWork) -> Task | None:
+        """Claim the try; None if it has ended or another one has taken its place."""
+        with self._database.writing() as session:
+            delivery = claim(session, work)
+            if delivery is None:
+                return None
+            delivery_id = delivery.id
+        if work.destination not in self._destinations:
+            raise PermanentError(
+                reason=f"Expected destination {work.destination} in the settings, found none"
+            )
+        destination, settings = self._destinations[work.destination]
+        return Task(work=work, delivery_id=delivery_id, destination=destination, settings=settings)
+
+    def _send(self, task: Task) -> int:
+        """Send what has not been acknowledged, and say how many objects that was."""
+        with self._database.writing() as session:
+            objects = unsent(lock_delivery(session, task.delivery_id), self._store)
+        if not objects:
+            return 0
         problems: list[tuple[StatusClass, str]] = []
-        if task.objects:
-            answers = send(task.objects, task.destination, calling_ae_title=self._ae_title)
-            for answer in answers:
-                self._record(task, answer)
-                problems += _problems(answer, task.destination)
+        for answer in send(
+            objects, task.destination, calling_ae_title=self._ae_title, delivery=task.settings
+        ):
+            self._record(task, answer)
+            problems += _problems(answer, task.destination)
         for status_class, error in (
             (StatusClass.TRANSIENT, TransientError),
             (StatusClass.PERMANENT, PermanentError),
@@ -106,91 +149,9 @@ class Deliverer:
             reasons = [reason for found, reason in problems if found is status_class]
             if reasons:
                 raise error(reason=_summary(reasons))
-        self._complete(work, len(task.objects))
+        return len(objects)
 
-    def failed(self, work: DeliveryWork, error: Exception) -> None:
-        """Write down that a try failed, and whether and when there is another one."""
-        step = after_failure(error, attempt=work.attempt, policy=self._policy)
-        with self._database.writing() as session:
-            delivery = _find(session, work)
-            # It may have failed before it was claimed, as when the database was busy.
-            if delivery is None or not (_is_current(delivery, work) or _is_next(delivery, work)):
-                return
-            delivery.attempt = work.attempt
-            delivery.reason = step.reason
-            if isinstance(step, GiveUp):
-                delivery.state = DeliveryState.FAILED
-                delivery.ended_at = self._now()
-                self._note(session, delivery, "delivery_failed", work, reason=step.reason)
-            else:
-                delivery.state = DeliveryState.PENDING
-                delivery.due_at = self._now() + timedelta(seconds=step.delay_s)
-                self._note(session, delivery, "delivery_postponed", work, reason=step.reason)
-        if isinstance(step, GiveUp):
-            logger.error(
-                "Delivery given up; mend the cause, then retry the study",
-                extra={**_fields("delivery_failed", work), "reason": step.reason},
-            )
-        else:
-            logger.warning(
-                "Delivery failed and will be tried again",
-                extra={
-                    **_fields("delivery_postponed", work),
-                    "reason": step.reason,
-                    "delay_s": step.delay_s,
-                },
-            )
-
-    def _begin(self, work: DeliveryWork) -> _Task | None:
-        """Claim the try; None if it has ended or another one has taken its place."""
-        destination = self._destinations.get(work.destination)
-        with self._database.writing() as session:
-            delivery = _find(session, work)
-            if delivery is None or not (_is_current(delivery, work) or _is_next(delivery, work)):
-                return None
-            delivery.state = DeliveryState.IN_PROGRESS
-            delivery.attempt = work.attempt
-            self._take_over_acknowledgements(session, delivery)
-            objects = tuple(
-                StoredObject(
-                    key=row.id,
-                    path=self._store.path(row.result.path),
-                    sop_class_uid=row.result.sop_class_uid,
-                    sop_instance_uid=row.result.sop_instance_uid,
-                )
-                for row in delivery.objects
-                if row.acknowledged_at is None
-            )
-            delivery_id = delivery.id
-        if destination is None:
-            raise PermanentError(
-                reason=f"Expected destination {work.destination} in the settings, found none"
-            )
-        return _Task(delivery_id=delivery_id, destination=destination, objects=objects)
-
-    def _take_over_acknowledgements(self, session: Session, delivery: Delivery) -> None:
-        """Do not send again what this destination took with an earlier revision.
-
-        A heat map is derived from its own view, so the next revision has the very same object.
-        """
-        waiting = {row.result.sop_instance_uid: row for row in delivery.objects}
-        earlier = session.execute(
-            select(Result.sop_instance_uid, DeliveryObject.status, DeliveryObject.acknowledged_at)
-            .join(DeliveryObject, DeliveryObject.result_id == Result.id)
-            .join(Delivery, Delivery.id == DeliveryObject.delivery_id)
-            .where(
-                Delivery.destination == delivery.destination,
-                Delivery.id != delivery.id,
-                DeliveryObject.acknowledged_at.is_not(None),
-                Result.sop_instance_uid.in_(waiting),
-            )
-        )
-        for sop_instance_uid, status, acknowledged_at in earlier:
-            row = waiting[sop_instance_uid]
-            if row.acknowledged_at is None:
-                row.status, row.acknowledged_at = status, acknowledged_at
-
-    def _record(self, task: _Task, answer: Answer) -> None:
+    def _record(self, task: Task, answer: Answer) -> None:
         """Write one answer down before the next object goes out."""
         if answer.status is None:
             return
@@ -200,6 +161,7 @@ class Deliverer:
             row.status = answer.status
             if status_class.is_acknowledged:
                 row.acknowledged_at = self._now()
+                row.failure_reason = None
         if status_class is StatusClass.WARNING:
             logger.warning(
                 "Result object stored with a warning",
@@ -210,69 +172,86 @@ class Deliverer:
                 },
             )
 
-    def _complete(self, work: DeliveryWork, sent: int) -> None:
-        """Close the delivery: every object is acknowledged."""
+    def _not_listed(self, task: Task) -> list[int]:
+        """Ask for what is not confirmed, note what is listed, and give the keys of the rest."""
         with self._database.writing() as session:
-            delivery = _find(session, work)
-            if delivery is None or not _is_current(delivery, work):
+            rows = unconfirmed(lock_delivery(session, task.delivery_id))
+            asked = {
+                row.id: SentObject(
+                    series_instance_uid=row.result.series_instance_uid,
+                    sop_instance_uid=row.result.sop_instance_uid,
+                )
+                for row in rows
+            }
+        if not asked:
+            return []
+        found = listed(
+            tuple(asked.values()),
+            task.destination,
+            study_instance_uid=task.work.study_instance_uid,
+            calling_ae_title=self._ae_title,
+            delivery=task.settings,
+        )
+        with self._database.writing() as session:
+            rows = unconfirmed(lock_delivery(session, task.delivery_id))
+            confirm([row for row in rows if row.result.sop_instance_uid in found], self._now())
+        return [key for key, item in asked.items() if item.sop_instance_uid not in found]
+
+    def _withdraw(self, keys: Iterable[int]) -> None:
+        """Take acknowledgements back that the archive does not stand by."""
+        keys = tuple(keys)
+        if not keys:
+            return
+        with self._database.writing() as session:
+            for key in keys:
+                session.get_one(DeliveryObject, key).acknowledged_at = None
+
+    def _ask_to_commit(self, task: Task) -> bool:
+        """Ask for storage commitment of what has none; False if there is nothing to ask for."""
+        with self._database.writing() as session:
+            references = [
+                Reference(
+                    sop_class_uid=row.result.sop_class_uid,
+                    sop_instance_uid=row.result.sop_instance_uid,
+                )
+                for row in unconfirmed(lock_delivery(session, task.delivery_id))
+            ]
+        if not references:
+            return False
+        transaction_uid = self._commitment.add_request(task.delivery_id)
+        is_reported = threading.Event()
+
+        def take_report(report: Report) -> bool:
+            is_known = self._commitment.take_report(report, ae_title=task.destination.ae_title)
+            is_reported.set()
+            return is_known
+
+        request_commitment(
+            references,
+            task.destination,
+            transaction_uid=transaction_uid,
+            calling_ae_title=self._ae_title,
+            delivery=task.settings,
+            take_report=take_report,
+            wait_for_report=lambda: is_reported.wait(REPORT_WAIT_S),
+        )
+        self._commitment.wait(task.work, transaction_uid)
+        return True
+
+    def _complete(self, work: DeliveryWork, sent: int) -> None:
+        """Close the delivery: every object is acknowledged, and confirmed where that is asked."""
+        with self._database.writing() as session:
+            delivery = find_delivery(session, work)
+            if delivery is None or not is_under_way(delivery, work):
                 return
-            delivery.state = DeliveryState.COMPLETED
-            delivery.reason = ""
-            delivery.ended_at = self._now()
-            self._note(session, delivery, "delivery_completed", work, objects=sent)
-        logger.info(
-            "Results delivered", extra={**_fields("delivery_completed", work), "objects": sent}
-        )
-
-    def _note(
-        self, session: Session, delivery: Delivery, event: str, work: DeliveryWork, **fields: Any
-    ) -> None:
-        """Add an event to the study's story."""
-        session.add(
-            Event(
-                study_id=delivery.revision.study_id,
-                at=self._now(),
-                event=event,
-                fields={
-                    "revision": work.revision,
-                    "destination": work.destination,
-                    "attempt": work.attempt,
-                    **fields,
-                },
-            )
-        )
-
-
-def _find(session: Session, work: DeliveryWork) -> Delivery | None:
-    """Find the delivery, locked against other writers until the transaction ends."""
-    statement = (
-        select(Delivery)
-        .join(Revision, Revision.id == Delivery.revision_id)
-        .join(Study, Study.id == Revision.study_id)
-        .where(
-            Study.study_instance_uid == work.study_instance_uid,
-            Revision.number == work.revision,
-            Delivery.destination == work.destination,
-        )
-        .with_for_update(of=Delivery)
-    )
-    return session.scalars(statement).one_or_none()
-
-
-def _is_next(delivery: Delivery, work: DeliveryWork) -> bool:
-    """Whether this try is the one that the delivery waits for."""
-    return delivery.state == DeliveryState.PENDING and delivery.attempt + 1 == work.attempt
-
-
-def _is_current(delivery: Delivery, work: DeliveryWork) -> bool:
-    """Whether this try is the one under way, here or in a process that died with it."""
-    return delivery.state == DeliveryState.IN_PROGRESS and delivery.attempt == work.attempt
+            complete(session, delivery, at=self._now(), objects=sent)
+        tell_completed(work, objects=sent)
 
 
 def _problems(answer: Answer, destination: DestinationSettings) -> list[tuple[StatusClass, str]]:
     """Say what is wrong with one answer, if anything is."""
     if answer.status is None:
-        return [(StatusClass.PERMANENT, answer.problem)]
+        return [(answer.problem_class, answer.problem)]
     status_class = classify_status(answer.status)
     if status_class.is_acknowledged:
         return []
@@ -284,14 +263,3 @@ def _summary(reasons: list[str]) -> str:
     """Put reasons of several objects together, each once."""
     kinds = list(dict.fromkeys(reasons))
     return f"{len(reasons)} of the objects: {'; '.join(kinds)}"
-
-
-def _fields(event: str, work: DeliveryWork) -> dict[str, Any]:
-    """Name the try in a log line."""
-    return {
-        "event": event,
-        "study_instance_uid": work.study_instance_uid,
-        "revision": work.revision,
-        "destination": work.destination,
-        "attempt": work.attempt,
-    }

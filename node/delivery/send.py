@@ -1,4 +1,4 @@
-"""Storage SCU: one association, stored objects as they are, one answer for each."""
+"""Storage SCU: stored objects as they are, one answer for each."""
 
 import logging
 from collections.abc import Iterator, Sequence
@@ -6,23 +6,20 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pydicom import dcmread
-from pynetdicom import AE, _config
+from pydicom.dataset import Dataset
+from pynetdicom import _config
 from pynetdicom.association import Association
 from pynetdicom.presentation import build_context
 
+from node.delivery.association import associated
+from node.delivery.statuses import StatusClass
 from node.errors import PermanentError, TransientError
-from node.settings import DestinationSettings
+from node.settings import DeliverySettings, DestinationSettings
 
 logger = logging.getLogger(__name__)
 
-CONNECTION_TIMEOUT_S = 10
-"""For the TCP connection."""
-ACSE_TIMEOUT_S = 30
-"""For the answer to an association request or a release."""
-DIMSE_TIMEOUT_S = 120
-"""For the answer to one C-STORE request; archives that compress or index may take long."""
-NETWORK_TIMEOUT_S = 120
-"""For a silent peer in the middle of a message."""
+UNANSWERED_IN_A_ROW = 2
+"""So many objects may each end their association without an answer before the try is ended."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,23 +49,32 @@ class Answer:
     key
         As in `StoredObject`.
     status
-        Status of the C-STORE response, or None if it was not sent.
+        Status of the C-STORE response, or None if none came.
     problem
-        Why it was not sent; empty if it was.
+        Why none came; empty if one did.
+    problem_class
+        Whether a later try may get one.
     """
 
     key: int
     status: int | None
     problem: str = ""
+    problem_class: StatusClass = StatusClass.PERMANENT
 
 
 def send(
-    objects: Sequence[StoredObject], destination: DestinationSettings, *, calling_ae_title: str
+    objects: Sequence[StoredObject],
+    destination: DestinationSettings,
+    *,
+    calling_ae_title: str,
+    delivery: DeliverySettings | None = None,
 ) -> Iterator[Answer]:
-    """Send objects over one association, each in the transfer syntax that it is stored in.
+    """Send objects, each in the transfer syntax that it is stored in.
 
     The bytes of the data set go out as they are on disk. One presentation context is proposed for
-    each pair of SOP class and transfer syntax at hand, never more.
+    each pair of SOP class and transfer syntax at hand, never more. One association does, where the
+    peer lets it: to one that ends it after an answer another is made at once, and an object that
+    ends it without an answer is left behind, so that it holds up no other.
 
     Parameters
     ----------
@@ -78,6 +84,8 @@ def send(
         Where to.
     calling_ae_title
         The node's own AE title.
+    delivery
+        Its time-outs count; None: the defaults.
 
     Yields
     ------
@@ -87,52 +95,68 @@ def send(
     Raises
     ------
     TransientError
-        If no association could be had, or it ended before the last answer; objects that have been
-        answered are done.
+        If no association could be had, or several in a row ended without an answer; objects that
+        have been answered are done.
     PermanentError
-        If a file is not what was stored there.
+        If a file is not what was stored there, or the files for TLS cannot be used.
     """
     # Send from the file, without a detour through an encoder.
     _config.STORE_SEND_CHUNKED_DATASET = True
-    ae = AE(ae_title=calling_ae_title)
-    ae.connection_timeout = CONNECTION_TIMEOUT_S
-    ae.acse_timeout = ACSE_TIMEOUT_S
-    ae.dimse_timeout = DIMSE_TIMEOUT_S
-    ae.network_timeout = NETWORK_TIMEOUT_S
-    transfer_syntaxes = {item.key: _transfer_syntax_of(item) for item in objects}
-    pairs = {(item.sop_class_uid, transfer_syntaxes[item.key]) for item in objects}
-    association = ae.associate(
-        destination.host,
-        destination.port,
-        contexts=[build_context(sop_class, syntax) for sop_class, syntax in sorted(pairs)],
-        ae_title=destination.ae_title,
-    )
-    if not association.is_established:
-        raise TransientError(reason=_why_not_established(association, destination))
+    waiting = [(item, _transfer_syntax_of(item)) for item in objects]
+    unanswered = 0
+    while waiting:
+        pairs = sorted({(item.sop_class_uid, syntax) for item, syntax in waiting})
+        with associated(
+            destination,
+            [build_context(sop_class, syntax) for sop_class, syntax in pairs],
+            calling_ae_title=calling_ae_title,
+            delivery=delivery or DeliverySettings(),
+        ) as association:
+            accepted = {
+                (str(context.abstract_syntax), str(context.transfer_syntax[0]))
+                for context in association.accepted_contexts
+            }
+            before = len(waiting)
+            while waiting:
+                item, syntax = waiting[0]
+                if (item.sop_class_uid, syntax) in accepted:
+                    if not association.is_established:
+                        if len(waiting) == before:
+                            raise TransientError(reason=_broken(destination))
+                        break
+                    answer = _send_one(association, item, destination)
+                    unanswered = 0 if answer.status is not None else unanswered + 1
+                else:
+                    answer = Answer(
+                        key=item.key,
+                        status=None,
+                        problem=f"{destination.ae_title} accepts no SOP class "
+                        f"{item.sop_class_uid} in transfer syntax {syntax}",
+                    )
+                del waiting[0]
+                yield answer
+                if unanswered >= UNANSWERED_IN_A_ROW and waiting:
+                    raise TransientError(reason=_broken(destination))
+
+
+def _send_one(
+    association: Association, item: StoredObject, destination: DestinationSettings
+) -> Answer:
     try:
-        accepted = {
-            (str(context.abstract_syntax), str(context.transfer_syntax[0]))
-            for context in association.accepted_contexts
-        }
-        for item in objects:
-            if (item.sop_class_uid, transfer_syntaxes[item.key]) not in accepted:
-                yield Answer(
-                    key=item.key,
-                    status=None,
-                    problem=f"{destination.ae_title} accepts no SOP class {item.sop_class_uid} "
-                    f"in transfer syntax {transfer_syntaxes[item.key]}",
-                )
-                continue
-            if not association.is_established:
-                raise TransientError(reason=_broken(destination))
-            response = association.send_c_store(item.path)
-            if "Status" not in response:
-                # No answer within the time-out, an abort, or a lost connection.
-                raise TransientError(reason=_broken(destination))
-            yield Answer(key=item.key, status=int(response.Status))
-    finally:
-        if association.is_established:
-            association.release()
+        response = association.send_c_store(item.path)
+    except RuntimeError:  # it ended at this very moment
+        response = Dataset()
+    if "Status" in response:
+        return Answer(key=item.key, status=int(response.Status))
+    # No answer within the time-out, an abort, or a lost connection: nothing more comes of it.
+    if association.is_established:
+        association.abort()
+    return Answer(
+        key=item.key,
+        status=None,
+        problem=_broken(destination),
+        problem_class=StatusClass.TRANSIENT,
+    )
 
 
 def _transfer_syntax_of(item: StoredObject) -> str:
@@ -148,12 +172,3 @@ def _transfer_syntax_of(item: StoredObject) -> str:
 
 def _broken(destination: DestinationSettings) -> str:
     return f"{destination.ae_title} gave no answer: the association ended or timed out"
-
-
-def _why_not_established(association: Association, destination: DestinationSettings) -> str:
-    """Tell a refusal, with the peer's own words, from a peer that is not there."""
-    where = f"{destination.ae_title} at {destination.host}:{destination.port}"
-    answer = association.acceptor.primitive
-    if association.is_rejected and answer is not None:
-        return f"{where} rejected the association: {answer.reason_str}"
-    return f"No association with {where}: unreachable, or it broke off"

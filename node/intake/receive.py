@@ -1,6 +1,7 @@
 """The Storage and Verification SCP: who may associate, and what open associations have brought.
 
-What an association has brought before it broke is kept.
+What an association has brought before it broke is kept. Archives that are asked for storage
+commitment report here too: for that the node is the SCU, whoever asked for the association.
 """
 
 import logging
@@ -13,14 +14,17 @@ from datetime import UTC, datetime
 from typing import Any, cast
 
 import pydicom.config
+from pydicom.dataset import Dataset
 from pynetdicom import _config, evt
 from pynetdicom.ae import ApplicationEntity
 
+from node.delivery.commitment import answer_report
+from node.delivery.commitment_log import CommitmentLog
 from node.errors import PermanentError
 from node.intake.answers import REJECTIONS, SUCCESS, StoreAnswers, peer, since_ms
-from node.intake.contexts import supported_contexts
+from node.intake.contexts import SupportedContexts
 from node.intake.spool import MAX_PDU_BYTES, StorageAssociation, StorageServer
-from node.settings import Settings
+from node.settings import Confirmation, Settings
 from node.store import Store
 from node.study_log.database import Database
 
@@ -40,7 +44,7 @@ class Receiver:
     Parameters
     ----------
     settings
-        Its `[receive]` section counts.
+        Its `[receive]` section counts, and which destinations are asked for storage commitment.
     database
         Of the study log, migrated.
     store
@@ -60,6 +64,15 @@ class Receiver:
         self._store = store
         self._answers = StoreAnswers(
             settings.receive, database, store, clock=clock, note_study=self._note_study
+        )
+        self._commitment = CommitmentLog(settings=settings, database=database, now=clock)
+        self._contexts = SupportedContexts(
+            senders=settings.receive.allowed_ae_titles,
+            reporters=[
+                destination.ae_title
+                for destination in settings.destinations
+                if destination.confirm is Confirmation.COMMITMENT
+            ],
         )
         self._server: StorageServer | None = None
         self._brought: dict[StorageAssociation, _Brought] = {}
@@ -89,14 +102,14 @@ class Receiver:
         ae.maximum_associations = self._settings.max_associations
         ae.network_timeout = self._settings.network_timeout_s
         ae.require_called_aet = True
-        ae.require_calling_aet = list(self._settings.allowed_ae_titles)
+        ae.require_calling_aet = self._contexts.callers
         address = (self._settings.host, self._settings.port)
         try:
             self._server = StorageServer(
                 ae,
                 address,
                 self._settings.ae_title,
-                supported_contexts(),
+                self._contexts.offered_to(""),
                 max_dataset_bytes=self._settings.max_object_bytes,
                 on_end=self._on_end,
                 evt_handlers=[
@@ -105,6 +118,7 @@ class Receiver:
                     (evt.EVT_ACCEPTED, self._on_accepted),
                     (evt.EVT_C_STORE, self._answers.answer),
                     (evt.EVT_C_ECHO, lambda _event: SUCCESS),
+                    (evt.EVT_N_EVENT_REPORT, self._on_report),
                 ],
             )
         except OSError as error:
@@ -165,10 +179,15 @@ class Receiver:
         return self._store.free_bytes() < self._settings.low_watermark_bytes
 
     def _on_requested(self, event: evt.Event) -> None:
-        """Keep room ahead of what arrives: an object is on the disk before it can be refused."""
+        """Offer the caller what it may do; keep room ahead of what arrives.
+
+        An object is on the disk before it can be refused.
+        """
+        assoc: Any = event.assoc
+        caller = assoc.requestor.primitive.calling_ae_title.strip()
+        assoc.acceptor.supported_contexts = self._contexts.offered_to(caller)
         if not self._is_disk_low():
             return
-        assoc: Any = event.assoc
         assoc.requestor.ae_title = assoc.requestor.primitive.calling_ae_title
         assoc.acse.send_reject(0x02, 0x03, 0x01)
         evt.trigger(assoc, evt.EVT_REJECTED, {})
@@ -200,6 +219,13 @@ class Receiver:
                 "accepted_contexts": len(assoc.accepted_contexts),
                 "refused_sop_classes": sorted(set(refused)),
             },
+        )
+
+    def _on_report(self, event: evt.Event) -> tuple[int, Dataset | None]:
+        """Take a report on storage commitment from the archive that was asked."""
+        caller = event.assoc.requestor.ae_title.strip()
+        return answer_report(
+            event, lambda report: self._commitment.take_report(report, ae_title=caller)
         )
 
     def _on_end(self, assoc: StorageAssociation) -> None:

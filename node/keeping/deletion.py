@@ -20,6 +20,7 @@ from node.store import Store
 from node.study_log.database import Database, lock_study
 from node.study_log.removals import give_up
 from node.study_log.tables import (
+    OPEN_DELIVERIES,
     Conflict,
     ConflictState,
     DeliveryState,
@@ -32,8 +33,6 @@ from node.study_log.tables import (
 from node.work_queue import AnalysisWork, DeliveryWork, Work, WorkQueue
 
 logger = logging.getLogger(__name__)
-
-_OPEN = (DeliveryState.PENDING, DeliveryState.IN_PROGRESS)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -156,7 +155,7 @@ def _end_open_work(study: Study, at: datetime) -> Iterator[Work]:
             revision.state, revision.reason, revision.ended_at = StudyState.CANCELED, reason, at
             yield AnalysisWork(study_instance_uid=uid, revision=number, attempt=revision.attempt)
         for delivery in revision.deliveries:
-            if delivery.state in _OPEN:
+            if delivery.state in OPEN_DELIVERIES:
                 is_waiting = delivery.state == DeliveryState.PENDING
                 delivery.state, delivery.reason = DeliveryState.CANCELED, reason
                 delivery.ended_at = at

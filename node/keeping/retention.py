@@ -18,6 +18,7 @@ from node.settings import RetentionSettings
 from node.study_log.database import Database, lock_study
 from node.study_log.removals import give_up
 from node.study_log.tables import (
+    OPEN_DELIVERIES,
     Conflict,
     ConflictState,
     Delivery,
@@ -156,7 +157,7 @@ def _is_settled(before: datetime) -> ColumnElement[bool]:
     delivered_since = exists().where(
         Delivery.revision_id == Revision.id,
         Revision.study_id == Study.id,
-        Delivery.state.in_((DeliveryState.PENDING.value, DeliveryState.IN_PROGRESS.value))
+        Delivery.state.in_([state.value for state in OPEN_DELIVERIES])
         | (Delivery.ended_at > before),
     )
     not_delivered = exists().where(

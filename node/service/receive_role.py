@@ -43,7 +43,7 @@ def run_receive(settings: Settings, stop: threading.Event) -> None:
         database = Database.open(settings)
         store = Store(settings.data_dir)
         receiver = Receiver(settings, database, store, _now)
-        queue = WorkQueue(database_url(settings))
+        queue = WorkQueue(database_url(settings), associations=settings.associations_by_destination)
         close_out = CloseOut(
             database,
             settings.study,

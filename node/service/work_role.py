@@ -74,7 +74,7 @@ def run_work(settings: Settings, slot: str, stop: threading.Event) -> None:
     ):
         database = Database.open(settings)
         store = Store(settings.data_dir)
-        queue = WorkQueue(database_url(settings))
+        queue = WorkQueue(database_url(settings), associations=settings.associations_by_destination)
         with database.writing() as session:
             take_slot(session, slot=slot, pid=os.getpid(), at=_now())
         analysers = Analysers(settings)

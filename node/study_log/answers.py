@@ -170,6 +170,14 @@ class ResultAnswer:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ObjectFailure:
+    """An object that an archive does not commit itself to, with Failure Reason (0008,1197)."""
+
+    sop_instance_uid: str
+    failure_reason: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class DeliveryAnswer:
     """The results of one revision on their way to one destination.
 
@@ -181,6 +189,12 @@ class DeliveryAnswer:
         How many are meant for it, and how many it has.
     statuses
         The last C-STORE response status of each object that was answered, each status once.
+    confirmed
+        How many the archive has committed itself to keep, or lists.
+    confirmed_at
+        When the last of them was confirmed; None until all are.
+    failures
+        Objects that it does not commit itself to, as its last report said.
     """
 
     revision: int
@@ -193,6 +207,17 @@ class DeliveryAnswer:
     objects: int
     acknowledged: int
     statuses: tuple[int, ...]
+    confirmed: int
+    confirmed_at: datetime | None
+    failures: tuple[ObjectFailure, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeliverySummary:
+    """One line of the list of deliveries."""
+
+    study_instance_uid: str
+    delivery: DeliveryAnswer
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -3,11 +3,11 @@
 Nothing here changes the log.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, Select, and_, func, select, true
-from sqlalchemy.orm import Session, selectinload
+from sqlalchemy import ColumnElement, ScalarSelect, Select, and_, func, select, true
+from sqlalchemy.orm import Session, aliased, selectinload
 
 from node.errors import UnknownStudy
 from node.study_log.answers import (
@@ -15,17 +15,22 @@ from node.study_log.answers import (
     CorrectionAnswer,
     DeletionAnswer,
     DeliveryAnswer,
+    DeliverySummary,
     EventAnswer,
     InstanceAnswer,
+    ObjectFailure,
     ResultAnswer,
     RevisionAnswer,
     StudyAnswer,
     StudySummary,
 )
 from node.study_log.tables import (
+    ENDED,
+    OPEN_DELIVERIES,
     Conflict,
     ConflictState,
     Delivery,
+    DeliveryObject,
     DeliveryState,
     Gone,
     Instance,
@@ -115,7 +120,8 @@ def read_study(session: Session, study_instance_uid: str) -> StudyAnswer:
             selectinload(Study.instances).selectinload(Instance.conflicts),
             selectinload(Study.revisions)
             .selectinload(Revision.deliveries)
-            .selectinload(Delivery.objects),
+            .selectinload(Delivery.objects)
+            .selectinload(DeliveryObject.result),
             selectinload(Study.revisions).selectinload(Revision.outcomes),
             selectinload(Study.revisions).selectinload(Revision.results),
             selectinload(Study.events),
@@ -188,6 +194,88 @@ def list_conflicts(
     )
 
 
+def count_deliveries(
+    session: Session, *, states: Sequence[DeliveryState] = (), destination: str | None = None
+) -> int:
+    """Count the deliveries that `list_deliveries` lists."""
+    chosen = _newest_deliveries(states, destination).subquery()
+    return session.scalar(select(func.count()).select_from(chosen)) or 0
+
+
+def list_deliveries(
+    session: Session,
+    *,
+    states: Sequence[DeliveryState] = (),
+    destination: str | None = None,
+    limit: int = 50,
+) -> tuple[DeliverySummary, ...]:
+    """List the deliveries of each study's newest revision, the newest first.
+
+    Parameters
+    ----------
+    session
+        Of `Database.reading`.
+    states
+        Only these; empty: all.
+    destination
+        Only those to the destination of that name; None: to any.
+    limit
+        At most so many.
+    """
+    statement = _newest_deliveries(states, destination).order_by(Delivery.id.desc()).limit(limit)
+    return tuple(
+        DeliverySummary(
+            study_instance_uid=delivery.revision.study.study_instance_uid,
+            delivery=_delivery(delivery.revision.number, delivery),
+        )
+        for delivery in session.scalars(
+            statement.options(
+                selectinload(Delivery.objects).selectinload(DeliveryObject.result),
+                selectinload(Delivery.revision).selectinload(Revision.study),
+            )
+        )
+    )
+
+
+def failed_deliveries(destination: str) -> "Select[Delivery]":
+    """Select what failed to go to a destination and would be sent again; the oldest first."""
+    return (
+        _newest_deliveries((DeliveryState.FAILED,), destination)
+        .where(
+            Study.state.in_([state.value for state in ENDED]),
+            ~Revision.results.any(Result.removed_at.is_not(None)),
+        )
+        .order_by(Delivery.ended_at, Delivery.id)
+    )
+
+
+def _newest_deliveries(
+    states: Sequence[DeliveryState], destination: str | None
+) -> "Select[Delivery]":
+    """Select deliveries of newest revisions: those of older ones have been taken the place of."""
+    statement = (
+        select(Delivery)
+        .join(Revision, Revision.id == Delivery.revision_id)
+        .join(Study, and_(Study.id == Revision.study_id, Revision.number == _newest_number()))
+    )
+    if states:
+        statement = statement.where(Delivery.state.in_([state.value for state in states]))
+    if destination is not None:
+        statement = statement.where(Delivery.destination == destination)
+    return statement
+
+
+def _newest_number() -> ScalarSelect[int | None]:
+    """Select the number of a study's newest revision."""
+    other = aliased(Revision)
+    return (
+        select(func.max(other.number))
+        .where(other.study_id == Study.id)
+        .correlate(Study)
+        .scalar_subquery()
+    )
+
+
 def _in_states(states: Sequence[StudyState]) -> ColumnElement[bool]:
     return Study.state.in_([state.value for state in states]) if states else true()
 
@@ -197,12 +285,6 @@ def _summaries() -> "Select[Study, int, Revision | None, int, int, int, datetime
     instances = (
         select(func.count(Instance.id))
         .where(Instance.study_id == Study.id, Instance.removed_at.is_(None))
-        .correlate(Study)
-        .scalar_subquery()
-    )
-    newest = (
-        select(func.max(Revision.number))
-        .where(Revision.study_id == Study.id)
         .correlate(Study)
         .scalar_subquery()
     )
@@ -224,10 +306,10 @@ def _summaries() -> "Select[Study, int, Revision | None, int, int, int, datetime
         instances,
         Revision,
         _deliveries_in(DeliveryState.FAILED),
-        _deliveries_in(DeliveryState.PENDING, DeliveryState.IN_PROGRESS),
+        _deliveries_in(*OPEN_DELIVERIES),
         open_conflicts,
         removed_at,
-    ).outerjoin(Revision, and_(Revision.study_id == Study.id, Revision.number == newest))
+    ).outerjoin(Revision, and_(Revision.study_id == Study.id, Revision.number == _newest_number()))
 
 
 def _deliveries_in(*states: DeliveryState) -> ColumnElement[int]:
@@ -377,4 +459,20 @@ def _delivery(revision: int, delivery: Delivery) -> DeliveryAnswer:
         objects=len(delivery.objects),
         acknowledged=sum(item.acknowledged_at is not None for item in delivery.objects),
         statuses=tuple(answered),
+        confirmed=sum(item.confirmed_at is not None for item in delivery.objects),
+        confirmed_at=_latest(item.confirmed_at for item in delivery.objects),
+        failures=tuple(
+            ObjectFailure(
+                sop_instance_uid=item.result.sop_instance_uid, failure_reason=item.failure_reason
+            )
+            for item in delivery.objects
+            if item.failure_reason is not None
+        ),
     )
+
+
+def _latest(moments: Iterable[datetime | None]) -> datetime | None:
+    """Give the latest of the moments, once all of them have come."""
+    known = list(moments)
+    passed = [moment for moment in known if moment is not None]
+    return max(passed) if passed and len(passed) == len(known) else None

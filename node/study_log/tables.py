@@ -5,7 +5,8 @@
     study ─┬─ instance ── conflict
            ├─ revision ─┬─ instance_outcome
            │            ├─ result ──────────┐
-           │            └─ delivery ── delivery_object
+           │            └─ delivery ─┬─ delivery_object
+           │                         └─ commitment_request
            ├─ patient_correction
            ├─ rejection
            ├─ removal
@@ -55,6 +56,10 @@ class StudyState(StrEnum):
     DELETED = "DELETED"
 
 
+ENDED = (StudyState.FAILED, StudyState.SKIPPED, StudyState.COMPLETED)
+"""Nothing is under way for a study in one of these."""
+
+
 class InstanceKind(StrEnum):
     """What an instance means to its study. Only images count towards its completeness.
 
@@ -82,16 +87,23 @@ class CloseReason(StrEnum):
 class DeliveryState(StrEnum):
     """Where the results of one revision stand on their way to one destination.
 
-    PENDING: due now or at `due_at`. IN PROGRESS: a worker sends. COMPLETED: every object was
-    acknowledged. FAILED: given up, with a reason; one command sends it again. CANCELED: its study
-    was deleted before it had ended.
+    PENDING: due now or at `due_at`. IN PROGRESS: a worker sends. UNCONFIRMED: every object was
+    acknowledged, and the report on storage commitment is waited for until `due_at`. COMPLETED:
+    every object was acknowledged, and confirmed where the destination is asked for that. FAILED:
+    given up, with a reason; one command sends it again. CANCELED: its study was deleted before it
+    had ended.
     """
 
     PENDING = "PENDING"
     IN_PROGRESS = "IN PROGRESS"
+    UNCONFIRMED = "UNCONFIRMED"
     COMPLETED = "COMPLETED"
     FAILED = "FAILED"
     CANCELED = "CANCELED"
+
+
+OPEN_DELIVERIES = (DeliveryState.PENDING, DeliveryState.IN_PROGRESS, DeliveryState.UNCONFIRMED)
+"""A delivery in one of these has not ended."""
 
 
 class ConflictState(StrEnum):
@@ -366,6 +378,9 @@ class Delivery(Base):
     objects: Mapped[list["DeliveryObject"]] = relationship(
         back_populates="delivery", order_by="DeliveryObject.id"
     )
+    commitment_requests: Mapped[list["CommitmentRequest"]] = relationship(
+        back_populates="delivery", order_by="CommitmentRequest.id"
+    )
 
 
 class DeliveryObject(Base):
@@ -380,9 +395,28 @@ class DeliveryObject(Base):
     status: Mapped[int | None]
     """The last C-STORE response status (PS3.4 B.2.3), or None if none came."""
     acknowledged_at: Mapped[datetime | None]
+    confirmed_at: Mapped[datetime | None]
+    """When the archive committed itself to keep it, or listed it; None if it was not asked."""
+    failure_reason: Mapped[int | None]
+    """Why the archive does not commit itself (0008,1197); None if it has not said so."""
 
     delivery: Mapped[Delivery] = relationship(back_populates="objects")
     result: Mapped[Result] = relationship()
+
+
+class CommitmentRequest(Base):
+    """One request for storage commitment of what a delivery brought (PS3.4 J.3.2)."""
+
+    __tablename__ = "commitment_request"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    delivery_id: Mapped[int] = mapped_column(ForeignKey("delivery.id"), index=True)
+    transaction_uid: Mapped[str] = mapped_column(String(64), unique=True)
+    """Transaction UID (0008,1195): how the report is known, after a restart too."""
+    requested_at: Mapped[datetime]
+    reported_at: Mapped[datetime | None]
+
+    delivery: Mapped[Delivery] = relationship(back_populates="commitment_requests")
 
 
 class PatientCorrection(Base):

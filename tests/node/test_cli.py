@@ -18,7 +18,7 @@ from node.cli import EXIT_CODES, app
 from node.commands.options import ExitCode, exit_code_for
 from node.errors import PermanentError, SettingsError, TransientError, UnknownStudy
 
-COMMANDS = ("serve", "demo", "predict", "studies", "check", "fsck", "backup", "restore", "version")
+COMMANDS = ("serve", "demo", "predict", "check", "fsck", "backup", "restore", "version")
 STUDIES_COMMANDS = (
     "list",
     "show",
@@ -30,6 +30,7 @@ STUDIES_COMMANDS = (
     "conflicts discard",
 )
 PATIENTS_COMMANDS = ("correct", "merge")
+DELIVERIES_COMMANDS = ("list", "retry")
 READ_SETTINGS = (
     "serve",
     "check",
@@ -39,8 +40,9 @@ READ_SETTINGS = (
     "predict",
     *(f"studies {name}" for name in STUDIES_COMMANDS),
     *(f"patients {name}" for name in PATIENTS_COMMANDS),
+    *(f"deliveries {name}" for name in DELIVERIES_COMMANDS),
 )
-PRINT_TABLES = ("check", "studies list", "studies show")
+PRINT_TABLES = ("check", "studies list", "studies show", "deliveries list", "deliveries retry")
 
 
 def command_names(group: Any = None, above: str = "") -> set[str]:
@@ -61,9 +63,10 @@ def plain(text: str) -> str:
 
 def test_the_commands_are_those_that_were_promised() -> None:
     assert command_names() == {
-        *(name for name in COMMANDS if name != "studies"),
+        *COMMANDS,
         *(f"studies {name}" for name in STUDIES_COMMANDS),
         *(f"patients {name}" for name in PATIENTS_COMMANDS),
+        *(f"deliveries {name}" for name in DELIVERIES_COMMANDS),
     }
 
 

@@ -8,17 +8,19 @@ import pytest
 from sqlalchemy import select, text
 from sqlalchemy.orm import Session
 
-from log_entries import RECEIVED_AT, add_delivery, study_entry
+from log_entries import RECEIVED_AT, add_delivery, revision_entry, study_entry
 from model.errors import WeightsError
 from node.errors import PermanentError, UnknownStudy
-from node.rerun import reanalyse, retry
+from node.rerun import reanalyse, retry, retry_deliveries
 from node.settings import Settings
 from node.study_log.answers import StudyAnswer
 from node.study_log.database import Database, database_url
 from node.study_log.queries import read_study
 from node.study_log.tables import (
     CloseReason,
+    Delivery,
     DeliveryState,
+    Event,
     InstanceKind,
     Result,
     Revision,
@@ -144,6 +146,56 @@ def test_failed_deliveries_become_due_and_others_stay_as_they_are(
     assert (viewer.state, viewer.due_at, viewer.reason) == (DeliveryState.PENDING, NOW, "")
     assert read(database).summary.state is StudyState.COMPLETED
     assert queued(database) == []
+
+
+def test_all_that_failed_to_go_to_a_destination_becomes_due_at_once(database: Database) -> None:
+    studies = [study_entry(number) for number in (1, 2, 3)]
+    add_delivery(studies[0].revisions[0], "pacs", DeliveryState.FAILED, reason="unreachable")
+    add_delivery(studies[0].revisions[0], "viewer", DeliveryState.FAILED, reason="rejected")
+    add_delivery(studies[1].revisions[0], "pacs", DeliveryState.FAILED, reason="unreachable")
+    add_delivery(studies[2].revisions[0], "pacs", DeliveryState.COMPLETED)
+    with database.writing() as session:
+        session.add_all(studies)
+
+    reruns = retry_deliveries(database, destination="pacs", at=NOW)
+
+    assert [rerun.study_instance_uid for rerun in reruns] == [
+        study.study_instance_uid for study in studies[:2]
+    ]
+    with database.reading() as session:
+        deliveries = session.scalars(select(Delivery).order_by(Delivery.id)).all()
+        assert [(row.destination, row.state) for row in deliveries] == [
+            ("pacs", DeliveryState.PENDING),
+            ("viewer", DeliveryState.FAILED),
+            ("pacs", DeliveryState.PENDING),
+            ("pacs", DeliveryState.COMPLETED),
+        ]
+        assert deliveries[0].due_at == NOW
+        events = session.scalars(select(Event).where(Event.event == "retry_requested")).all()
+        assert [event.fields["destinations"] for event in events] == [["pacs"], ["pacs"]]
+
+
+def test_what_a_newer_revision_has_taken_the_place_of_is_not_sent_any_more(
+    database: Database,
+) -> None:
+    study = study_entry(1)
+    add_delivery(study.revisions[0], "pacs", DeliveryState.FAILED)
+    study.revisions.append(revision_entry(study, number=2, state=StudyState.COMPLETED))
+    add_delivery(study.revisions[1], "pacs", DeliveryState.COMPLETED)
+    write(database, study)
+
+    assert retry_deliveries(database, destination="pacs", at=NOW) == ()
+
+
+def test_results_of_a_study_that_is_received_again_wait_for_the_newer_ones(
+    database: Database,
+) -> None:
+    study = study_entry(1)
+    add_delivery(study.revisions[0], "pacs", DeliveryState.FAILED)
+    study.state = StudyState.RECEIVING
+    write(database, study)
+
+    assert retry_deliveries(database, destination="pacs", at=NOW) == ()
 
 
 @pytest.mark.parametrize("state", [StudyState.COMPLETED, StudyState.SKIPPED])

@@ -159,3 +159,39 @@ def test_the_database_password_is_not_in_the_settings_as_text() -> None:
 
     assert "hush" not in repr(settings)
     assert "hush" not in str(settings)
+
+
+def test_a_destination_goes_before_the_settings_of_all() -> None:
+    pacs = destination(profile="ohif", max_attempts=2, dimse_timeout_s=5)
+    settings = Settings(delivery=DeliverySettings(first_retry_s=7), destinations=(pacs,))
+
+    delivery = settings.delivery_to(pacs)
+
+    assert (delivery.max_attempts, delivery.dimse_timeout_s) == (2, 5)
+    assert (delivery.first_retry_s, delivery.longest_retry_s) == (7, 3600)
+    assert set(DeliverySettings.model_fields) <= set(DestinationSettings.model_fields)
+
+
+def test_the_waits_of_a_destination_do_not_contradict_those_of_all() -> None:
+    pacs = destination(profile="ohif", longest_retry_s=5)
+
+    with pytest.raises(ValidationError, match=r"destinations\[0\]\.first_retry_s: found 30"):
+        Settings(destinations=(pacs,))
+
+
+@pytest.mark.parametrize(
+    "tls",
+    [
+        {"tls_ca_file": "ca.pem"},
+        {"tls_certificate_file": "node.pem"},
+        {"tls": True, "tls_key_file": "node.key"},
+    ],
+)
+def test_files_for_tls_need_tls_and_a_key_its_certificate(tls: dict[str, Any]) -> None:
+    with pytest.raises(ValidationError, match="tls"):
+        destination(profile="ohif", **tls)
+
+
+def test_a_way_to_confirm_that_there_is_not_is_refused() -> None:
+    with pytest.raises(ValidationError, match="confirm"):
+        destination(profile="ohif", confirm="perhaps")

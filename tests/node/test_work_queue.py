@@ -163,6 +163,43 @@ def test_a_destination_that_hangs_delays_no_other(queue: WorkQueue, engine: sa.E
     assert tries_meanwhile == [1], "one destination is sent to by one try at a time"
 
 
+def test_as_many_tries_run_at_once_as_a_destination_takes_associations(
+    url: str, queue: WorkQueue, engine: sa.Engine
+) -> None:
+    wide = WorkQueue(url, associations={"wide": 3})
+    with Session(engine) as session, session.begin():
+        for number in range(12):
+            for destination in ("wide", "narrow"):
+                wide.enqueue_delivery(
+                    session,
+                    study_instance_uid=f"1.2.{number}",
+                    revision=1,
+                    destination=destination,
+                    attempt=1,
+                )
+    wide.close()
+    lock = threading.Lock()
+    running = {"wide": 0, "narrow": 0}
+    most = {"wide": 0, "narrow": 0}
+
+    class Handlers(RecordingHandlers):
+        def deliver(self, work: DeliveryWork) -> None:
+            with lock:
+                running[work.destination] += 1
+                most[work.destination] = max(most[work.destination], running[work.destination])
+            threading.Event().wait(0.3)
+            with lock:
+                running[work.destination] -= 1
+                self._record(work)
+
+    handlers = Handlers(expected=24)
+    with queue.running("worker-1", handlers, stop_timeout_s=0):
+        are_all_done = handlers.all_done.wait(60)
+
+    assert are_all_done
+    assert most == {"wide": 3, "narrow": 1}
+
+
 def test_what_a_killed_worker_had_under_way_is_resumed_from_its_last_finished_step(
     queue: WorkQueue, engine: sa.Engine, url: str, tmp_path: Path
 ) -> None:

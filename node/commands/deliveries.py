@@ -1,0 +1,114 @@
+"""``mammonode deliveries``: what is on its way to the destinations, and what did not get there.
+
+Nothing heavy is imported before a command runs: ``--help`` answers at once.
+"""
+
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import Annotated
+
+import typer
+
+from node.commands.options import ConfigOption, JSONOption, make_console, print_json
+
+app = typer.Typer(
+    help="Look at the deliveries of results, and send again what failed.", no_args_is_help=True
+)
+
+
+class State(StrEnum):
+    """The states that a list can be narrowed to, as one types them."""
+
+    PENDING = "pending"
+    IN_PROGRESS = "in-progress"
+    UNCONFIRMED = "unconfirmed"
+    COMPLETED = "completed"
+    FAILED = "failed"
+    CANCELED = "canceled"
+
+
+@app.command(
+    "list",
+    epilog="Examples:\n\nmammonode deliveries list --state failed\n\n"
+    "mammonode deliveries list --state pending --destination pacs --json",
+)
+def list_(
+    state: Annotated[
+        list[State] | None,
+        typer.Option(
+            "--state",
+            metavar="STATE",
+            help=f"Only deliveries in this state: {', '.join(State)}. May be given several times.",
+        ),
+    ] = None,
+    destination: Annotated[
+        str | None,
+        typer.Option("--destination", metavar="NAME", help="Only those to this destination."),
+    ] = None,
+    limit: Annotated[
+        int, typer.Option("--limit", min=1, metavar="N", help="At most so many, newest first.")
+    ] = 20,
+    as_json: JSONOption = False,
+    config: ConfigOption = None,
+) -> None:
+    """List the deliveries of each study's newest revision, with state and reason.
+
+    What failed stays listed until it is sent again or a newer revision takes its place.
+    """
+    from node.commands.open_log import open_log
+    from node.settings_loading import load_settings
+    from node.study_log import queries
+    from node.study_log.tables import DeliveryState
+
+    states = tuple(DeliveryState[item.name] for item in state or ())
+    with open_log(load_settings(config)) as database, database.reading() as session:
+        found = queries.list_deliveries(
+            session, states=states, destination=destination, limit=limit
+        )
+        total = queries.count_deliveries(session, states=states, destination=destination)
+    if as_json:
+        print_json({"total": total, "deliveries": found})
+        return
+    if not found:
+        typer.echo("No deliveries.", err=True)
+        return
+    from node.commands.display import deliveries_table
+
+    console = make_console()
+    console.print(deliveries_table(found, console))
+    if total > len(found):
+        typer.echo(f"{len(found)} of {total} deliveries; --limit shows more.", err=True)
+
+
+@app.command(epilog="Example:\n\nmammonode deliveries retry pacs")
+def retry(
+    destination: Annotated[
+        str, typer.Argument(metavar="NAME", help="A destination, by its name in the settings.")
+    ],
+    as_json: JSONOption = False,
+    config: ConfigOption = None,
+) -> None:
+    """Send again all that failed to go to one destination; what it has acknowledged is left out.
+
+    The node that serves takes the work up by itself; it need not be running now. One study alone:
+    `mammonode studies retry`.
+    """
+    from node import rerun
+    from node.commands.open_log import open_log
+    from node.errors import PermanentError
+    from node.settings_loading import load_settings
+
+    settings = load_settings(config)
+    names = [known.name for known in settings.destinations]
+    if destination not in names:
+        raise PermanentError(
+            reason=f"Expected a destination of the settings ({', '.join(names) or 'none'}), "
+            f"found {destination}"
+        )
+    with open_log(settings) as database:
+        reruns = rerun.retry_deliveries(database, destination=destination, at=datetime.now(UTC))
+    if as_json:
+        print_json({"studies": reruns})
+    else:
+        noun = "study" if len(reruns) == 1 else "studies"
+        typer.echo(f"Due now: results of {len(reruns)} {noun} to {destination}.")

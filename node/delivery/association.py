@@ -1,0 +1,130 @@
+"""An association with a destination: time-outs, TLS, and why there is none."""
+
+import ssl
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+from pynetdicom import AE
+from pynetdicom.association import Association
+from pynetdicom.events import EventHandlerType
+from pynetdicom.presentation import PresentationContext
+
+from node.errors import PermanentError, TransientError
+from node.settings import DeliverySettings, DestinationSettings
+
+
+@contextmanager
+def associated(
+    destination: DestinationSettings,
+    contexts: Sequence[PresentationContext],
+    *,
+    calling_ae_title: str,
+    delivery: DeliverySettings,
+    evt_handlers: Sequence[EventHandlerType] = (),
+) -> Iterator[Association]:
+    """Hold an association as long as the block lasts, and release it.
+
+    Where the peer accepts none of the contexts, the association that the block gets has no accepted
+    context and has ended already.
+
+    Parameters
+    ----------
+    destination, contexts, calling_ae_title, delivery, evt_handlers
+        As for `request_association`.
+
+    Raises
+    ------
+    TransientError
+        If it is rejected, or nobody answers.
+    PermanentError
+        If the files for TLS cannot be used.
+    """
+    association = request_association(
+        destination,
+        contexts,
+        calling_ae_title=calling_ae_title,
+        delivery=delivery,
+        evt_handlers=evt_handlers,
+    )
+    # An association that was accepted without any of its contexts pynetdicom ends by itself.
+    if not association.is_established and not association.rejected_contexts:
+        raise TransientError(reason=_why_not_established(association, destination))
+    try:
+        yield association
+    finally:
+        if association.is_established:
+            association.release()
+
+
+def request_association(
+    destination: DestinationSettings,
+    contexts: Sequence[PresentationContext],
+    *,
+    calling_ae_title: str,
+    delivery: DeliverySettings,
+    evt_handlers: Sequence[EventHandlerType] = (),
+) -> Association:
+    """Request an association, over TLS where the destination has it, and return what came of it.
+
+    Parameters
+    ----------
+    destination
+        Whom to ask.
+    contexts
+        Presentation contexts to propose.
+    calling_ae_title
+        The node's own AE title.
+    delivery
+        Its time-outs count.
+    evt_handlers
+        For what the peer may ask in turn.
+
+    Raises
+    ------
+    PermanentError
+        If the files for TLS cannot be used.
+    """
+    ae = AE(ae_title=calling_ae_title)
+    ae.connection_timeout = delivery.connection_timeout_s
+    ae.acse_timeout = delivery.acse_timeout_s
+    ae.dimse_timeout = delivery.dimse_timeout_s
+    ae.network_timeout = delivery.network_timeout_s
+    return ae.associate(
+        destination.host,
+        destination.port,
+        contexts=list(contexts),
+        ae_title=destination.ae_title,
+        tls_args=(_tls_context(destination), destination.host) if destination.tls else None,
+        evt_handlers=list(evt_handlers),
+    )
+
+
+def _tls_context(destination: DestinationSettings) -> ssl.SSLContext:
+    """Make what TLS needs: the peer must prove its name, and is shown ours if there is one.
+
+    PS3.15 B.12 (BCP 195 TLS Profile): TLS 1.2 at the least.
+    """
+    try:
+        context = ssl.create_default_context(cafile=destination.tls_ca_file or None)
+        context.minimum_version = ssl.TLSVersion.TLSv1_2
+        if destination.tls_certificate_file:
+            context.load_cert_chain(
+                destination.tls_certificate_file, destination.tls_key_file or None
+            )
+    except OSError as error:  # ssl.SSLError is one
+        raise PermanentError(
+            reason=f"The files for TLS with {destination.name} cannot be used: {error.strerror}. "
+            "Expected PEM files that this user can read: tls_ca_file, tls_certificate_file, "
+            "tls_key_file"
+        ) from error
+    return context
+
+
+def _why_not_established(association: Association, destination: DestinationSettings) -> str:
+    """Tell a refusal, with the peer's own words, from a peer that is not there."""
+    where = f"{destination.ae_title} at {destination.host}:{destination.port}"
+    answer = association.acceptor.primitive
+    if association.is_rejected and answer is not None:
+        return f"{where} rejected the association: {answer.reason_str}"
+    over_tls = " no TLS agreed (certificates, versions)," if destination.tls else ""
+    return f"No association with {where}: unreachable,{over_tls} or it broke off"
