@@ -128,6 +128,7 @@ def _record(arrival: Arrival, place: str, database: Database, store: Store) -> A
         study = lock_study(session, arrival.study_instance_uid)
         known = _find(session, arrival.sop_instance_uid)
         if known is None or known.removed_at is not None:
+            take_back(session, place)  # another sender's may have come and been given up meanwhile
             require_file(store, place)
             _add_instance(session, study, arrival, place, gone=known)
             return Admission.STORED

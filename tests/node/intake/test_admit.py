@@ -16,6 +16,8 @@ from node.errors import TriageReason
 from node.intake import admit as admit_module
 from node.intake import aside
 from node.intake.admit import Admission, admit
+from node.keeping.deletion import delete_study
+from node.keeping.remove import remove_given_up
 from node.study_log.tables import (
     Conflict,
     Event,
@@ -350,3 +352,37 @@ def test_what_lay_there_without_a_row_is_not_taken_away(
         admit(arrival, database=bench.database, store=bench.store)
 
     assert place.exists()
+
+
+def test_what_is_given_up_while_it_comes_once_more_is_held_all_the_same(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ds = phantom()
+    late = bench.arrival(ds)
+    keep = bench.store.keep
+
+    def keep_between_another_sender_and_a_deletion(source: Path, place: str) -> Path:
+        monkeypatch.undo()
+        content = source.read_bytes()
+        bench.admit(ds)
+        source.write_bytes(content)
+        delete_study(
+            bench.database,
+            bench.store,
+            bench.queue,
+            study_instance_uid=str(ds.StudyInstanceUID),
+            reason="a test",
+            by="someone",
+            at=BEGIN,
+        )
+        return keep(source, place)
+
+    monkeypatch.setattr(bench.store, "keep", keep_between_another_sender_and_a_deletion)
+
+    admission = admit(late, database=bench.database, store=bench.store)
+    remove_given_up(bench.database, bench.store)
+
+    (row,) = bench.instances()
+    assert admission is Admission.STORED
+    assert row.removed_at is None
+    assert bench.store.path(row.path).exists()
