@@ -60,6 +60,8 @@ def restore(
         if verdict != "ok":
             raise PermanentError(reason=f"The database of the backup is damaged: {verdict}")
         flush_to_disk(part)
+        for suffix in ("-wal", "-shm"):  # of an interrupted restore: SQLite would replay it
+            (data_dir / f"{SQLITE_FILE}{suffix}").unlink(missing_ok=True)
         part.replace(data_dir / SQLITE_FILE)
         flush_to_disk(data_dir)
         _migrate(data_dir)

@@ -222,6 +222,25 @@ def test_an_interrupted_restore_keeps_nodes_away_and_is_begun_anew(
         pass
 
 
+def test_a_restore_that_is_begun_anew_takes_nothing_from_the_one_before(
+    bench: Bench, folder: Path, tmp_path: Path
+) -> None:
+    back_up_(bench, folder)
+    data_dir = tmp_path / "restored"
+    Store(data_dir).prepare()
+    Store(data_dir).begin_restore()
+    with closing(sqlite3.connect(data_dir / SQLITE_FILE)) as before:
+        before.executescript("PRAGMA journal_mode = WAL; CREATE TABLE of_another_backup (x)")
+        wal = (data_dir / f"{SQLITE_FILE}-wal").read_bytes()
+    (data_dir / f"{SQLITE_FILE}-wal").write_bytes(wal)  # as a process leaves it that was killed
+
+    restore_(folder, data_dir)
+
+    restored = Bench(tmp_path, data="restored")
+    assert [i.path for i in restored.instances()] == [i.path for i in bench.instances()]
+    restored.close()
+
+
 def test_a_damaged_database_makes_no_backup(bench: Bench, folder: Path) -> None:
     bench.close()
     database = bench.settings.data_dir / SQLITE_FILE
