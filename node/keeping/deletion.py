@@ -176,10 +176,9 @@ def _let_go_of_files(study: Study, store: Store, by: str, at: datetime) -> Itera
         for conflict in instance.conflicts:
             if conflict.state == ConflictState.OPEN:
                 yield _discard(conflict, by, at)
+    # Those too that a worker has written and not logged; it may have been killed since.
+    yield from store.places_below(f"{store.study_place(study.study_instance_uid)}/results")
     for revision in study.revisions:
-        yield store.record_place(
-            study_instance_uid=study.study_instance_uid, revision=revision.number
-        )
         for result in revision.results:
             if result.removed_at is None:
                 result.removed_at, result.removed_because = at, Gone.DELETED

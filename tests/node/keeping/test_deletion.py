@@ -109,6 +109,19 @@ def test_open_work_is_ended(bench: Bench) -> None:
     assert answer.deliveries[0].state is DeliveryState.CANCELED
 
 
+def test_what_a_worker_wrote_and_had_no_time_to_log_goes_too(bench: Bench) -> None:
+    study = study_entry(1)
+    study.revisions.append(revision_entry(study, number=2, state=StudyState.IN_PROGRESS))
+    uid = write(bench, study)
+    folder = bench.store.results_folder(study_instance_uid=uid, revision=2)
+    for name in ("analysis.npz", "1.2.3.dcm", "1.2.4.dcm.part"):
+        bench.store.keep_bytes(b"content", f"{folder}/{name}")
+
+    delete(bench, uid)
+
+    assert files_below(bench.store.path("studies")) == []
+
+
 def test_deleting_again_changes_nothing(bench: Bench) -> None:
     uid = write(bench, study_entry(1))
     delete(bench, uid, "the first reason")
