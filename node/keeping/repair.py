@@ -17,7 +17,7 @@ from node.errors import RejectedInstance
 from node.header import dataset_offset, read_header, sha256_from
 from node.intake.admit import Admission, admit
 from node.intake.arrival import Arrival
-from node.keeping.promises import Fault, Kind, is_promised
+from node.keeping.promises import Fault, Kind, is_promised, promises_of, wrong_with
 from node.keeping.whole import FSCK, Finding, held_at
 from node.store import Store
 from node.study_log.database import Database, lock_study
@@ -97,13 +97,22 @@ def _delete(finding: Finding, database: Database, store: Store) -> str:
 
 
 def _give_notice(finding: Finding, database: Database, store: Store, now: datetime) -> str:
-    """Let the rows say that a file is not there any more."""
+    """Let the rows say that a file is not there any more, if that is so still."""
+    with database.reading() as session:
+        promise = promises_of(session, finding.study_instance_uid).get(finding.path)
+    if promise is None:
+        return "no row promises it any more"
+    wrong = wrong_with(store.path(finding.path), promise, reads_file=True)
+    if wrong is None:
+        return "whole by now"
+    if wrong[0] is not finding.fault:
+        return ""
     with database.writing() as session:
         study = lock_study(session, finding.study_instance_uid)
         if study is None:
             return ""
-        if finding.fault is Fault.MISSING and store.path(finding.path).exists():
-            return "there again"
+        if promises_of(session, finding.study_instance_uid).get(finding.path) != promise:
+            return "no row promises it any more"
         done = {
             Kind.INSTANCE: _lose_instance,
             Kind.CONFLICT: _lose_conflict,

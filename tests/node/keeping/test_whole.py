@@ -204,7 +204,7 @@ def test_a_file_that_was_moved_is_found_where_it_is(bench: Bench) -> None:
 
     done = mend(bench)
 
-    assert done == ["put back in its place", "there again"]
+    assert done == ["put back in its place", "whole by now"]
     assert found(bench) == []
     assert first(bench).exists()
 
@@ -332,6 +332,35 @@ def test_a_finding_that_a_row_promises_by_now_is_not_deleted(bench: Bench) -> No
 
     assert done == ""
     assert bench.store.path(place).exists()
+
+
+@pytest.mark.parametrize("fault", [Fault.MISSING, Fault.DAMAGED])
+def test_an_instance_that_is_whole_by_now_is_not_logged_as_lost(bench: Bench, fault: Fault) -> None:
+    content = first(bench).read_bytes()
+    damage(first(bench)) if fault is Fault.DAMAGED else first(bench).unlink()
+    (finding,) = examine(bench)
+    first(bench).write_bytes(content)
+
+    done = repair(finding, database=bench.database, store=bench.store, now=lambda: BEGIN)
+
+    assert finding.fault is fault
+    assert done == "whole by now"
+    assert bench.instances()[0].removed_at is None
+    assert "instance_lost" not in bench.events()
+
+
+def test_a_finding_about_a_file_that_no_row_promises_any_more_changes_nothing(
+    bench: Bench,
+) -> None:
+    bench.store.remove(bench.conflicts()[0].path)
+    (finding,) = examine(bench)
+    discard(bench.database, study_instance_uid=UID, data_set="", by="someone", at=BEGIN)
+
+    done = repair(finding, database=bench.database, store=bench.store, now=lambda: BEGIN)
+
+    assert done == "no row promises it any more"
+    assert bench.conflicts()[0].decided_by == "someone"
+    assert "conflict_lost" not in bench.events()
 
 
 def test_a_result_from_before_hashes_were_kept_is_judged_by_its_size(bench: Bench) -> None:
