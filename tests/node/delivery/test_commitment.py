@@ -9,9 +9,9 @@ from sqlalchemy import select
 
 from delivering import NOW, DeliveringNode, delivering_node
 from node.delivery import deliver
-from node.delivery.commitment import FAILURE_RULES, Remedy, failure_rule
+from node.delivery.commitment import FAILURE_RULES, Remedy, Report, failure_rule
 from node.intake.receive import Receiver
-from node.study_log.tables import DeliveryState, Event
+from node.study_log.tables import Delivery, DeliveryState, Event
 from peers import LoopbackPACS, ReportsTo, association_to, loopback_pacs, wait_until
 from phantoms import mammogram
 
@@ -249,3 +249,26 @@ def test_the_status_of_the_request_decides_what_follows(
 def test_a_failure_reason_that_the_standard_does_not_give_is_sent_again() -> None:
     assert failure_rule(0xFFFF).remedy is Remedy.SEND_AGAIN
     assert len({rule.reason for rule in FAILURE_RULES}) == len(FAILURE_RULES) == 6
+
+
+def test_a_try_that_died_after_its_request_asks_anew_and_either_report_counts(
+    node: DeliveringNode, pacs: LoopbackPACS
+) -> None:
+    deliverer = node.deliverer(pacs.port, confirm="commitment")
+    node.attempt(deliverer, 1)
+    with node.database.writing() as session:
+        # As a process leaves it that ended between the response and the row.
+        session.scalars(select(Delivery)).one().state = DeliveryState.IN_PROGRESS
+
+    node.attempt(deliverer, 1)
+    resumed = state(node)
+    is_known = node.commitment_log().take_report(
+        Report(transaction_uid=pacs.transactions[0][0], committed=frozenset(node.uids), failed={}),
+        ae_title="PACS",
+    )
+
+    assert resumed == DeliveryState.UNCONFIRMED
+    assert len(pacs.transactions) == 2
+    assert [uid for uid, _ in pacs.requests] == node.uids
+    assert is_known
+    assert state(node) == DeliveryState.COMPLETED
