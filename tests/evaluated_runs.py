@@ -10,8 +10,8 @@ from model.network import CLASSES, build
 from training.candidates import CHOSEN_WEIGHTS_FILE
 from training.classes import labels
 from training.datasets import DataSet, Split, rsna
-from training.input_pipeline import prepared_crops
 from training.predict import softmax
+from training.prepared_crops import prepared_crops
 from training.settings import TrainingSettings
 from training.splits import by_split
 

@@ -25,7 +25,7 @@ def breasts_of(
         Some of its rows. Where the data set does not say which breast an image shows, the side on
         which the chest wall lies stands for it, as images are hung (PS3.17 Y.4).
     geometries
-        From `training.input_pipeline.prepared_geometries`, one an image; without them, images
+        From `training.prepared_crops.prepared_geometries`, one an image; without them, images
         whose side is not known are read again.
 
     Returns

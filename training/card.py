@@ -109,7 +109,7 @@ The two columns are not the same measurement, and their difference is not progre
   {test.measured.patients} patients.
 - CBIS-DDSM is digitised film, delivered as whole images and as crops of lesions that a radiologist
   had found; two in five of its lesions are malignant. The original does not say which of them it
-  tested on. These figures are of images of {_sources(manifest)}.
+  tested on. These figures are of images of {test.data_set}.
 - Accuracy, precision and F1 follow the share of cancers and the threshold: here {_share(test)} of
   images have cancer, and the threshold was chosen for a specificity of 90 % by breast.
 
@@ -158,14 +158,14 @@ def licence_text(manifest: Manifest) -> str:
 
 {manifest.licence}.
 
-These weights were trained on images whose terms allow non-commercial use for research and education
-only, and forbid any attempt to identify the persons in them:
+These weights were trained on the images below, each under the terms that are named with it. Nobody
+may try to identify the persons in them.
 
 {parts}
 
-A network trained on them cannot be given wider terms than they have. You may use, copy and pass on
-the weights for non-commercial research and education, with this notice and with the citations
-above. The images themselves are not part of this distribution.
+A network trained on them is not given wider terms than the strictest of these. You may use, copy
+and pass on the weights for non-commercial research and education, with this notice and with the
+citations above. The images themselves are not part of this distribution.
 
 Start of the training: {manifest.start_weights}.
 
@@ -223,11 +223,6 @@ def _pointing(test: Evaluation) -> str:
         f"heat map lies on it in a share of\n{_interval(game.hit_rate)}; pointing anywhere on the "
         f"breast would in {_interval(game.chance)}."
     )
-
-
-def _sources(manifest: Manifest) -> str:
-    """Name the data."""
-    return "; ".join(part.name for part in manifest.training_data)
 
 
 def _share(test: Evaluation) -> str:

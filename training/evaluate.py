@@ -4,7 +4,6 @@ Of a run, validation chooses calibration, roll-up and operating point; then, onc
 scored. The run's folder gets a manifest, and is from then on a folder of weights like any other.
 """
 
-from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +18,6 @@ from model.manifest import (
     Manifest,
     RegionRule,
     SplitFigures,
-    TrainingData,
     read_manifest,
     sha256_of,
 )
@@ -34,15 +32,16 @@ from training.calibrate import (
 )
 from training.candidates import CHOSEN_WEIGHTS_FILE
 from training.classes import class_names, labels
-from training.datasets import DataSet, LabelledImage, Split
-from training.errors import DataSetError
+from training.datasets import DataSet, Split
+from training.errors import DataSetError, RunError
 from training.evaluation.assess import assess, classifier_of
 from training.evaluation.control import control_across_folds, control_trained_on
 from training.evaluation.figures import Measured
 from training.evaluation.levels import LevelName
 from training.evaluation.report import Evaluation
 from training.evaluation.scoring import ScoredImages, score_images
-from training.input_pipeline import prepared_crops
+from training.prepared_crops import prepared_crops
+from training.run_data import origin_of_start, trained_on
 from training.settings import TrainingSettings
 from training.splits import by_split
 from training.whole_file import whole_file
@@ -78,11 +77,21 @@ def evaluate(data_set: DataSet, settings: TrainingSettings) -> Manifest:
     ------
     DataSetError
         If validation or test has images of one class only.
+    RunError
+        If the folder holds no run that came to its end, or its weights tell nothing apart.
     """
     folder = settings.out_folder
     known = _known(folder)
     if known is not None:
         return known
+    if not (folder / CHOSEN_WEIGHTS_FILE).is_file():
+        raise RunError(
+            where=folder,
+            expected=f"a run that came to its end, with its {CHOSEN_WEIGHTS_FILE}",
+            found="no such file",
+            to_do="Train first: `python -m training fit`, which also goes on with a run that was "
+            "interrupted; or name the run's folder with --out.",
+        )
     images = by_split(data_set.images)
     for split in HELD_OUT:
         _require_both_classes(split, labels(images[split]))
@@ -92,7 +101,7 @@ def evaluate(data_set: DataSet, settings: TrainingSettings) -> Manifest:
     validation = score_images(
         model, data_set, images[Split.VALIDATION], settings.input_size_px, cache
     )
-    manifest = _choose(validation, images[Split.TRAIN], data_set, settings)
+    manifest = _choose(validation, data_set, settings)
 
     # Everything is chosen: now, and only now, the test split.
     test = score_images(model, data_set, images[Split.TEST], settings.input_size_px, cache)
@@ -208,7 +217,6 @@ def _known(folder: Path) -> Manifest | None:
 
 def _choose(
     validation: ScoredImages,
-    train: Sequence[LabelledImage],
     data_set: DataSet,
     settings: TrainingSettings,
 ) -> Manifest:
@@ -244,16 +252,8 @@ def _choose(
             regions_at_most=2,
         ),
         figures=None,
-        start_weights=settings.start_weights_origin,
-        training_data=(
-            TrainingData(
-                name=data_set.name,
-                licence=data_set.licence,
-                citation=data_set.citation,
-                patients=len({image.patient_id for image in train}),
-                images=len(train),
-            ),
-        ),
+        start_weights=origin_of_start(settings),
+        training_data=trained_on(data_set, settings),
         licence="Research and education, non-commercial, under the terms of the training data",
         known_gaps=data_set.known_gaps,
         intended_use=NOT_FOR_DIAGNOSTIC_USE,

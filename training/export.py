@@ -20,8 +20,8 @@ from training.datasets import DataSet, Split
 from training.errors import RunError
 from training.evaluate import EVALUATION_FOLDER
 from training.evaluation.report import Evaluation, read_evaluation
-from training.input_pipeline import prepared_crops
 from training.predict import softmax
+from training.prepared_crops import prepared_crops
 from training.settings import TrainingSettings
 from training.splits import by_split
 

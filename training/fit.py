@@ -15,12 +15,13 @@ import keras
 from pydantic import ValidationError
 
 from model.network import build
+from training.batches import TrainingBatches
 from training.candidates import CHOSEN_WEIGHTS_FILE, Choice, read_choice, write_choice
 from training.classes import check_labels, class_indices, class_names
 from training.datasets import DataSet, Split
-from training.datasets.registry import read_data_set
 from training.errors import DataSetError, RunError
-from training.input_pipeline import TrainingBatches, prepared_crops
+from training.prepared_crops import prepared_crops
+from training.run_data import data_set_of_stage
 from training.settings import Stage, TrainingSettings
 from training.splits import by_split
 from training.stage import StageData, run_stage
@@ -53,7 +54,8 @@ def fit(data_set: DataSet, settings: TrainingSettings) -> Choice:
     Raises
     ------
     DataSetError
-        If the labels cannot teach the classes, or there are fewer images than a batch has.
+        If the labels cannot teach the classes, there are fewer images than a batch has, or a stage
+        would train on patients whom the run holds out.
     RunError
         If the folder holds a run with other settings or images, or the disk is full.
     WeightsError
@@ -99,8 +101,8 @@ def fit(data_set: DataSet, settings: TrainingSettings) -> Choice:
 
 def _prepare(data_set: DataSet, stage: Stage, settings: TrainingSettings, number: int) -> StageData:
     """Make the crops of a stage's data set, and what is drawn from them."""
+    data_set = data_set_of_stage(stage, settings, data_set)
     if stage.data_set is not None:
-        data_set = read_data_set(stage.data_set, stage.data_folder)
         check_labels(data_set, settings.classes, is_pretraining=True)
     images = by_split(data_set.images)
     train, validation = images[Split.TRAIN], images[Split.VALIDATION]

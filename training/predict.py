@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import numpy.typing as npt
 
-from training.input_pipeline import InferenceBatches
+from training.batches import InferenceBatches
 
 Float64Array = npt.NDArray[np.float64]
 
@@ -26,21 +26,3 @@ def softmax(model: keras.Model, crops: npt.NDArray[np.uint8]) -> Float64Array:
     """
     scores: Float64Array = model.predict(InferenceBatches(crops), verbose=0).astype(np.float64)
     return scores
-
-
-def malignancy(model: keras.Model, crops: npt.NDArray[np.uint8]) -> Float64Array:
-    """Run the network over prepared crops, and take the unit for cancer.
-
-    Parameters
-    ----------
-    model
-        From `model.network.build`; cancer is its last class.
-    crops
-        Shape (images, height, width), values 0 to 255.
-
-    Returns
-    -------
-    malignancy
-        Shape (images,): in [0, 1], not calibrated.
-    """
-    return softmax(model, crops)[:, -1]

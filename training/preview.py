@@ -9,7 +9,7 @@ import numpy as np
 from training.augment import NO_AUGMENTATION, augment
 from training.contact_sheet import Row, Tile, write_contact_sheet
 from training.datasets import DataSet, LabelledImage, Split
-from training.input_pipeline import Uint8Array, prepared_crops
+from training.prepared_crops import Uint8Array, prepared_crops
 from training.settings import TrainingSettings
 from training.splits import by_split
 

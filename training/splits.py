@@ -22,22 +22,20 @@ class LeakError(DataSetError):
     """A patient is in two splits: every figure made from them would be wrong."""
 
 
-def split_of(patient_id: str, *, salt: str = _SALT) -> Split:
+def split_of(patient_id: str) -> Split:
     """Say which split a patient belongs to.
 
     Parameters
     ----------
     patient_id
         The data set's pseudonym.
-    salt
-        Another salt is another split, to measure how much hangs on it.
 
     Returns
     -------
     split
         The same one every time, on every machine.
     """
-    place = _place(patient_id, salt)
+    place = _place(patient_id)
     if place < _TEST_SHARE:
         return Split.TEST
     return Split.VALIDATION if place < _TEST_SHARE + _VALIDATION_SHARE else Split.TRAIN
@@ -62,11 +60,11 @@ def assign(images: Sequence[LabelledImage], *, keeps_published: bool = True) -> 
     validated = {image.source for image in images if image.split is Split.VALIDATION}
 
     def split(image: LabelledImage) -> Split:
-        key = image.split_key or image.patient_id
+        key = _pseudonym(image)
         if image.split is None or not keeps_published:
             return split_of(key)
         if image.split is Split.TRAIN and image.source not in validated:
-            return Split.VALIDATION if _place(key, _SALT) < _VALIDATION_SHARE else Split.TRAIN
+            return Split.VALIDATION if _place(key) < _VALIDATION_SHARE else Split.TRAIN
         return image.split
 
     return tuple(split(image) for image in images)
@@ -135,15 +133,61 @@ def check_no_leak(images_by_split: dict[Split, tuple[LabelledImage, ...]]) -> No
                     )
 
 
-def _place(key: str, salt: str) -> float:
+def check_no_leak_between(
+    pretraining: dict[Split, tuple[LabelledImage, ...]],
+    images_by_split: dict[Split, tuple[LabelledImage, ...]],
+    *,
+    has_same_patients: bool,
+) -> None:
+    """Raise if a stage on other images learns from what its run holds out.
+
+    Parameters
+    ----------
+    pretraining
+        Splits of the stage's data set: it trains on one, and validation chooses among its epochs.
+    images_by_split
+        Those of the run's own.
+    has_same_patients
+        Whether a pseudonym means the same patient in both; files are compared in any case.
+
+    Raises
+    ------
+    LeakError
+        With how many, and one file of them.
+    """
+    for learns, held_out in (
+        (Split.TRAIN, Split.VALIDATION), (Split.TRAIN, Split.TEST), (Split.VALIDATION, Split.TEST),
+    ):  # fmt: skip
+        kept = images_by_split[held_out]
+        for what, key in (("patients", _pseudonym), ("files", _file)):
+            theirs = {key(image) for image in kept} if what == "files" or has_same_patients else ()
+            shared = [image for image in pretraining[learns] if key(image) in theirs]
+            if shared:
+                count = len({key(image) for image in shared})
+                raise LeakError(
+                    where=shared[0].path,
+                    expected=f"a stage on other images to leave the run's {held_out} split alone",
+                    found=f"{count} {what} of it in the stage's {learns} split, this one among "
+                    "them",
+                    to_do="Set keeps_published_split = false: a hash then puts a patient into the "
+                    "same split of both.",
+                )
+
+
+def _place(key: str) -> float:
     """Place of a patient in [0, 1), by hash."""
-    digest = hashlib.sha256(f"{salt}:{key}".encode()).digest()
+    digest = hashlib.sha256(f"{_SALT}:{key}".encode()).digest()
     return int.from_bytes(digest[:8]) / 2**64
 
 
 def _patient(image: LabelledImage) -> str:
     """Pseudonym of an image's patient."""
     return image.patient_id
+
+
+def _pseudonym(image: LabelledImage) -> str:
+    """Name a patient as in the data set alone, whether or not it was joined with others."""
+    return image.split_key or image.patient_id
 
 
 def _file(image: LabelledImage) -> str:

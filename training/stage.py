@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 from sklearn.metrics import roc_auc_score
 
+from training.batches import TrainingBatches
 from training.candidates import (
     CHOSEN_WEIGHTS_FILE,
     Choice,
@@ -21,7 +22,6 @@ from training.candidates import (
 )
 from training.checkpoint import MOVING_AVERAGE, Checkpoint
 from training.epoch_progress import EpochProgress
-from training.input_pipeline import TrainingBatches
 from training.objective import compile_for
 from training.predict import softmax
 from training.settings import Stage, TrainingSettings

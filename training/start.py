@@ -9,7 +9,7 @@ import keras
 from model.errors import WeightsError
 from model.manifest import MANIFEST_FILE, read_manifest
 from model.network import HEAD_LAYERS, load
-from training.input_pipeline import TrainingBatches
+from training.batches import TrainingBatches
 
 
 def start_from(model: keras.Model, start_weights: str) -> None:

@@ -50,7 +50,7 @@ def whole_file(file: Path) -> Iterator[Path]:
 
 
 def disk_error(where: Path, error: OSError) -> RunError:
-    """Say that the disk did not take a file of a run.
+    """Say that the disk did not take a file.
 
     Parameters
     ----------
@@ -63,5 +63,6 @@ def disk_error(where: Path, error: OSError) -> RunError:
         where=where,
         expected="room to write it",
         found=os.strerror(error.errno) if error.errno else str(error),
-        to_do="Make room; the same command then goes on from the last whole epoch, which is kept.",
+        to_do="Make room, and give the same command again. What was written before is whole, and a "
+        "run goes on from its last whole epoch.",
     )

@@ -24,7 +24,7 @@ import numpy as np
 
 from model.network import build
 from training.augment import NO_AUGMENTATION, Augmentation
-from training.input_pipeline import TrainingBatches
+from training.batches import TrainingBatches
 from training.objective import compile_for
 from training.settings import Stage, TrainingSettings
 

@@ -13,8 +13,8 @@ from drawn_breasts import write_rsna_layout
 from model.network import build
 from training.candidates import CHOSEN_WEIGHTS_FILE
 from training.datasets import Split, rsna
-from training.input_pipeline import prepared_crops
 from training.predict import softmax
+from training.prepared_crops import prepared_crops
 from training.splits import by_split
 
 ROOT = Path(__file__).parents[2]
@@ -29,7 +29,7 @@ import keras, numpy as np
 from training.candidates import load_weights
 from training.datasets import Split, rsna
 from training.fit import fit
-from training.input_pipeline import prepared_crops
+from training.prepared_crops import prepared_crops
 from training.predict import softmax
 from training.settings import read_settings
 from training.splits import by_split

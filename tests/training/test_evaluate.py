@@ -156,6 +156,30 @@ def test_weights_that_are_not_those_of_their_manifest_are_refused(
     assert not (tmp_path / "made").exists()
 
 
+def test_weights_trained_on_a_part_of_the_data_are_said_to_be(
+    data_set: DataSet, data_folder: Path, run: TrainingSettings, manifest: Manifest, tmp_path: Path
+) -> None:
+    joined = replace(
+        data_set,
+        name=f"{data_set.name} + another",
+        citation=f"{data_set.citation} And another.",
+        images=data_set.images[:80],
+    )
+
+    evaluation = evaluate_weights(
+        run.out_folder, joined, data_folder=data_folder, split=Split.TEST, to=tmp_path / "made"
+    )
+
+    assert evaluation.cautions[0].startswith("The weights were trained on another part of these")
+
+
+def test_a_run_that_has_not_come_to_its_end_is_named_with_what_to_do(
+    data_set: DataSet, run: TrainingSettings, tmp_path: Path
+) -> None:
+    with pytest.raises(RunError, match=r"expected a run that came to its end.*training fit"):
+        evaluate(data_set, run.model_copy(update={"out_folder": tmp_path}))
+
+
 def test_a_split_without_an_image_is_named(
     data_set: DataSet, data_folder: Path, tmp_path: Path
 ) -> None:

@@ -305,7 +305,7 @@ class TestInterruption:
         assert process.returncode == 1
         assert "Traceback" not in errors
         assert "expected room to write it" in errors
-        assert "goes on from the last whole epoch" in errors
+        assert "a run goes on from its last whole epoch" in errors
         assert epochs_of(run.out_folder) == kept
         assert not list(run.out_folder.rglob(".unfinished-*"))
         run.finish()

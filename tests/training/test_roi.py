@@ -8,8 +8,8 @@ from data_set_layouts import write_cbis_ddsm, write_mini_mias
 
 from training.datasets import DataSet, Label, cbis_ddsm, mini_mias, patches
 from training.errors import DataSetError
-from training.input_pipeline import prepared_crops
 from training.lesions import has_known_place
+from training.prepared_crops import prepared_crops
 from training.roi import PatchRule, cut_patches, patches_of
 from training.splits import by_split
 

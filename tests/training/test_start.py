@@ -8,7 +8,7 @@ from model.errors import WeightsError
 from model.network import HEAD_LAYERS, build
 from networks import write_untrained_weights
 from training.augment import Augmentation
-from training.input_pipeline import TrainingBatches
+from training.batches import TrainingBatches
 from training.start import adapt_normalisation, freeze, set_normalisation_momentum, start_from
 
 SIZE_PX = (64, 48)

@@ -4,7 +4,6 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from enum import IntEnum
 from pathlib import Path
 from typing import Annotated
@@ -12,8 +11,7 @@ from typing import Annotated
 import typer
 
 from model.errors import ModelError, WeightsError
-from training.datasets import DataSet
-from training.datasets.registry import READERS, read_data_set, require_complete
+from training.datasets.registry import READERS
 from training.errors import DataSetError, SettingsError, TrainingError
 from training.settings import TrainingSettings, read_settings
 
@@ -120,36 +118,6 @@ def settings_of(
         out_folder=out,
         start_weights=start_weights,
     )
-
-
-def data_set_of(settings: TrainingSettings) -> DataSet:
-    """Read the data set that the settings name.
-
-    Parameters
-    ----------
-    settings
-        Of the run.
-
-    Raises
-    ------
-    DataSetError
-        If its folder does not hold it, or not all of it.
-    """
-    if not settings.data_folder.is_dir():
-        raise DataSetError(
-            where=settings.data_folder,
-            expected=f"the folder of the data set {settings.data_set}",
-            found="no folder",
-            to_do="Name it with --data, and the data set with --data-set; docs/data-sets.md says "
-            "where each comes from.",
-        )
-    data_set = read_data_set(settings.data_set, settings.data_folder)
-    if not settings.allows_incomplete:
-        require_complete(data_set)
-    if settings.keeps_published_split:
-        return data_set
-    # Whoever splits the table from here on finds no publisher's split in it.
-    return replace(data_set, images=tuple(replace(image, split=None) for image in data_set.images))
 
 
 def load_keras() -> None:

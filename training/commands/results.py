@@ -16,11 +16,11 @@ from training.commands.options import (
     DataSetOption,
     OutOption,
     SetOption,
-    data_set_of,
     load_keras,
     settings_of,
 )
 from training.datasets import Split
+from training.run_data import data_set_of
 
 
 class SplitChoice(StrEnum):

@@ -13,10 +13,10 @@ from training.commands.options import (
     OutOption,
     SetOption,
     StartWeightsOption,
-    data_set_of,
     load_keras,
     settings_of,
 )
+from training.run_data import data_set_of
 
 
 def fit(

@@ -18,6 +18,7 @@ from training.evaluation.pointing_game import PointingGame, has_cancer_of_known_
 from training.evaluation.report import Evaluation, Weights, write_evaluation
 from training.evaluation.scores import ScoreTable, score_table
 from training.evaluation.scoring import ScoredImages
+from training.run_data import is_of_same_patients
 
 logger = logging.getLogger(__name__)
 
@@ -159,7 +160,8 @@ def _cautions(
 ) -> tuple[str, ...]:
     """Say what keeps the figures from being read as more than they are."""
     cautions = []
-    if any(part.citation == data_set.citation for part in manifest.training_data):
+    related = [part for part in manifest.training_data if is_of_same_patients(part, data_set)]
+    if related:
         if split in (Split.TRAIN, None):
             cautions.append(
                 "The weights were trained on patients of this evaluation: its figures say nothing "
@@ -169,6 +171,11 @@ def _cautions(
             cautions.append(
                 "Validation chose the weights, the calibration, the roll-up and the operating "
                 "point: its figures flatter them."
+            )
+        elif data_set.name not in {part.name for part in related}:
+            cautions.append(
+                "The weights were trained on another part of these data, which may have been split "
+                "in another way: some of these patients may be among those trained on."
             )
     else:
         cautions.append(

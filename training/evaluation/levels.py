@@ -39,7 +39,7 @@ class Level:
     scores
         Shape (rows,): rolled up by the manifest's rules.
     outputs
-        Shape (rows, classes): mean of the softmax over the row's images.
+        Shape (rows, classes): the softmax; of a breast its images' mean, of a patient her breasts'.
     truth
         Shape (rows,): place of the row's gravest label among the classes; None if the network has
         two classes, or a label is none of its classes.

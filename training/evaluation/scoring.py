@@ -13,8 +13,8 @@ from model.preprocess import Geometry
 from training.breasts import breasts_of
 from training.classes import labels
 from training.datasets import DataSet, LabelledImage
-from training.input_pipeline import prepared_crops, prepared_geometries
 from training.predict import softmax
+from training.prepared_crops import prepared_crops, prepared_geometries
 
 Float64Array = npt.NDArray[np.float64]
 Uint8Array = npt.NDArray[np.uint8]
