@@ -8,7 +8,8 @@ not at all. A workflow's arguments are ids only; what it makes lives in the log 
 What the engine would do by default, and why it is told otherwise:
 
 - its application version is a hash of the code, and work queued before an upgrade would wait for
-  ever: `WORKFLOW_VERSION` changes only when the steps of a workflow change;
+  ever: `WORKFLOW_VERSION` changes only when the steps of a workflow change, and `migrate` carries
+  over what older versions left;
 - every process is the executor ``local`` and would take up work that another still does: each
   worker slot has a stable name of its own;
 - a workflow id that is taken is ignored without a word: the id holds the attempt, and queueing
@@ -22,12 +23,13 @@ import contextlib
 import logging
 import threading
 import zlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
+import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from node.errors import NodeError, PermanentError
@@ -38,11 +40,13 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 WORKFLOW_VERSION = "1"
-"""Of the workflows' steps; work queued under another version is not taken up."""
+"""Of the workflows' steps; a worker takes up no work of another version than its own."""
 
 APPLICATION_NAME = "mammonode"
 ANALYSIS = "analysis"
 DELIVERY = "delivery"
+ENGINE_SCHEMA = "dbos"
+"""Of the engine's tables on PostgreSQL; SQLite knows no schemas."""
 FORGOTTEN_AT_ONCE = 1000
 POLLING_INTERVAL_S = 0.1
 """How often a worker looks for new work; a part of the time to result, so it is short."""
@@ -122,8 +126,16 @@ class WorkQueue:
         self._url = url
         self._associations = dict(associations or {})
 
-    def migrate(self) -> None:
-        """Create or bring up to date the engine's tables; before any role starts."""
+    def migrate(self) -> int:
+        """Create the engine's tables or bring them up to date, and carry over older work.
+
+        Before any role starts: a worker of another version must not run meanwhile.
+
+        Returns
+        -------
+        carried_over
+            How much work of another `WORKFLOW_VERSION` is work of this one now.
+        """
         from dbos import DBOS
 
         _keep_engine_quiet()
@@ -136,6 +148,20 @@ class WorkQueue:
         self._client.register_queue(
             DELIVERY, partition_concurrency=1, polling_interval_sec=POLLING_INTERVAL_S
         )
+        return self._carry_over()
+
+    def version(self) -> int:
+        """Give the version of the engine's tables that the database has; 0 if it has none."""
+        with _connected(self._url) as connection:
+            if not _has_tables(connection):
+                return 0
+            table = engine_table(connection.dialect.name, "dbos_migrations")
+            return connection.scalar(sa.text(f"SELECT version FROM {table}")) or 0  # noqa: S608
+
+    def count_of_other_versions(self) -> int:
+        """Count the work that waits under another `WORKFLOW_VERSION`, for `migrate`."""
+        with _connected(self._url) as connection:
+            return len(_of_other_versions(connection)) if _has_tables(connection) else 0
 
     def enqueue_analysis(
         self,
@@ -341,6 +367,31 @@ class WorkQueue:
         finally:
             DBOS.destroy(destroy_registry=True, workflow_completion_timeout_sec=stop_timeout_s)
 
+    def _carry_over(self) -> int:
+        """Let this version have the work of others; what was under way begins at its first step.
+
+        Which steps there are, and what a finished one returned, is what the version stands for.
+        Every step may run twice, so nothing is lost by that but time.
+        """
+        with _connected(self._url) as connection:
+            ids = _of_other_versions(connection)
+            for workflow_id in ids:
+                for table, change in (
+                    ("operation_outputs", "DELETE FROM {table}"),
+                    ("workflow_status", "UPDATE {table} SET application_version = :version"),
+                ):
+                    statement = change.format(table=engine_table(connection.dialect.name, table))
+                    connection.execute(
+                        sa.text(f"{statement} WHERE workflow_uuid = :id"),
+                        {"id": workflow_id, "version": WORKFLOW_VERSION},
+                    )
+        if ids:
+            logger.info(
+                "Work that another version queued is carried over",
+                extra={"event": "work_carried_over", "work": len(ids), "version": WORKFLOW_VERSION},
+            )
+        return len(ids)
+
     def close(self) -> None:
         """Give the database connections back."""
         if "_client" in self.__dict__:
@@ -359,6 +410,49 @@ class WorkQueue:
             application_name=APPLICATION_NAME,
             lazy=True,
         )
+
+
+def engine_table(dialect: str, name: str) -> str:
+    """Give the name of one of the engine's tables as SQL; it has a schema of its own where it can.
+
+    Parameters
+    ----------
+    dialect
+        ``sqlite`` or ``postgresql``.
+    name
+        As in the engine's documentation, ``workflow_status``.
+    """
+    return name if dialect == "sqlite" else f"{ENGINE_SCHEMA}.{name}"
+
+
+@contextlib.contextmanager
+def _connected(url: str) -> Iterator[sa.Connection]:
+    """Give a connection of its own for what the engine has no call for, in one transaction."""
+    engine = sa.create_engine(url, poolclass=sa.NullPool)
+    try:
+        with engine.begin() as connection:
+            yield connection
+    finally:
+        engine.dispose()
+
+
+def _has_tables(connection: sa.Connection) -> bool:
+    schema = None if connection.dialect.name == "sqlite" else ENGINE_SCHEMA
+    return sa.inspect(connection).has_table("dbos_migrations", schema=schema)
+
+
+def _of_other_versions(connection: sa.Connection) -> Sequence[str]:
+    """List the ids of work that has not ended and that no worker of this version takes up."""
+    table = engine_table(connection.dialect.name, "workflow_status")
+    return connection.scalars(
+        sa.text(
+            f"SELECT workflow_uuid FROM {table} "  # noqa: S608
+            "WHERE status IN ('ENQUEUED', 'DELAYED', 'PENDING') "
+            f"AND name IN ('{ANALYSIS}', '{DELIVERY}') "
+            "AND coalesce(application_version, '') <> :version"
+        ),
+        {"version": WORKFLOW_VERSION},
+    ).all()
 
 
 class _Ended(Exception):

@@ -101,10 +101,19 @@ class DeliveringNode:
 
 
 @contextmanager
-def delivering_node(folder: Path) -> Iterator[DeliveringNode]:
-    """Make a study log with a completed study and its pending delivery to ``pacs``."""
-    database = Database.open(Settings(data_dir=folder))
-    database.migrate()
+def delivering_node(folder: Path, log: Database | None = None) -> Iterator[DeliveringNode]:
+    """Make a study log with a completed study and its pending delivery to ``pacs``.
+
+    Parameters
+    ----------
+    folder
+        For the store.
+    log
+        An empty log with its tables; without it one in SQLite is made in the folder.
+    """
+    database = log or Database.open(Settings(data_dir=folder))
+    if log is None:
+        database.migrate()
     store = Store(folder)
     store.prepare()
     study = study_entry()

@@ -32,7 +32,7 @@ from node.analysis.outcome import (
 )
 from node.analysis.rescue import UNDER_WAY
 from node.analysis.sources import SourceInstance
-from node.errors import PermanentError, TransientError, TriageReason
+from node.errors import PermanentError, TriageReason
 from node.report.write import write_results
 from node.result_kinds import EXPERIMENTAL, ResultKind
 from node.results import Predecessor, StudyResult
@@ -256,10 +256,9 @@ class AnalysisWorker:
         claim = self._claim(work)
         if claim is None:
             return _SUPERSEDED
-        path = self._record_path(work)
-        if not path.exists():
-            raise TransientError(reason=f"Expected the outcome of the analysis at {path.name}")
-        result = record.load(path)
+        result = self._outcome(work)
+        if result is None:
+            return _SUPERSEDED
         rows = self._keep_results(work, result, claim)
         with self._database.writing() as session:
             found = _find(session, work)
@@ -284,6 +283,24 @@ class AnalysisWorker:
             },
         )
         return _DONE
+
+    def _outcome(self, work: AnalysisWork) -> StudyResult | None:
+        """Read what step one left, and do that step again if this version cannot use it.
+
+        An upgrade or a restored backup can come between the two; neither is the study's fault.
+        """
+        path = self._record_path(work)
+        try:
+            if path.exists():
+                return record.load(path)
+            reason = f"Expected the outcome of the analysis at {path.name}, found nothing"
+        except PermanentError as error:
+            reason = error.reason
+        logger.warning(
+            "Outcome of the analysis cannot be used, and the study is analysed again",
+            extra={**_fields("analysis_repeated", work), "reason": reason},
+        )
+        return record.load(path) if self._analyse(work) == _DONE else None
 
     def _report_failure(self, work: AnalysisWork, reason: str) -> list[Result]:
         """Write the reports of a failure to the store.

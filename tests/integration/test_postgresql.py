@@ -8,6 +8,7 @@ from pydicom import dcmread
 from pynetdicom import AE
 from sqlalchemy import create_engine, text
 
+from databases import PostgresqlLogs
 from node.demo.pacs import AE_TITLE, FilingPacs
 from node.study_log.tables import StudyState
 from phantoms import screening_study
@@ -19,11 +20,14 @@ STUDY_DEADLINE_S = 200
 
 
 def test_a_study_is_analysed_and_delivered_on_postgresql(
-    tmp_path: Path, untrained_weights: Path, postgresql_url: str
+    tmp_path: Path, untrained_weights: Path, postgresql_logs: PostgresqlLogs
 ) -> None:
     study = screening_study(seed=11)
-    with FilingPacs(tmp_path / "pacs", {}) as pacs:
-        settings = f'[database]\nurl = "{postgresql_url}"\n' + dedent(
+    with (
+        FilingPacs(tmp_path / "pacs", {}) as pacs,
+        postgresql_logs.without_tables() as url,
+    ):
+        settings = f'[database]\nurl = "{url}"\n' + dedent(
             delivering_settings(
                 weights=untrained_weights, pacs_ae_title=AE_TITLE, pacs_port=pacs.port
             )
@@ -38,12 +42,12 @@ def test_a_study_is_analysed_and_delivered_on_postgresql(
                 lambda: len(pacs.filed) >= 5, deadline_s=STUDY_DEADLINE_S, what="five results came"
             )
         modalities = sorted(dcmread(one.path).Modality for one in pacs.filed)
+        engine = create_engine(url)
+        with engine.connect() as connection:
+            states = connection.execute(text("SELECT state FROM study")).scalars().all()
+        engine.dispose()
 
     assert statuses == [0x0000] * 4
     assert modalities == ["OT", "OT", "OT", "OT", "SR"]
-    engine = create_engine(postgresql_url)
-    with engine.connect() as connection:
-        states = connection.execute(text("SELECT state FROM study")).scalars().all()
-    engine.dispose()
     assert states == [StudyState.COMPLETED]
     assert not (node.data_dir / "mammonode.sqlite").exists()

@@ -2,7 +2,6 @@
 
 import logging
 import threading
-from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -14,7 +13,7 @@ from log_entries import add_delivery, study_entry
 from node.schedule import LOST_INTERVAL_S, WORKER_SILENCE_S, Clock
 from node.settings import ReceiveSettings, RetentionSettings, Settings
 from node.store import Store
-from node.study_log.database import Database, database_url
+from node.study_log.database import Database
 from node.study_log.tables import (
     Delivery,
     DeliveryState,
@@ -100,16 +99,12 @@ class Node:
 
 
 @pytest.fixture
-def node(tmp_path: Path) -> Iterator[Node]:
+def node(tmp_path: Path, database: Database, queue: WorkQueue) -> Node:
     settings = Settings(
         data_dir=tmp_path,
         receive=ReceiveSettings(low_watermark_bytes=0),
         retention=RetentionSettings(instances_days=30),
     )
-    database = Database.open(settings)
-    database.migrate()
-    queue = WorkQueue(database_url(settings))
-    queue.migrate()
     store = Store(tmp_path)
     store.prepare()
     node: Node
@@ -122,9 +117,7 @@ def node(tmp_path: Path) -> Iterator[Node]:
         now=lambda: node.now,
     )
     node = Node(database, queue, clock)
-    yield node
-    queue.close()
-    database.close()
+    return node
 
 
 def test_a_delivery_is_queued_when_it_is_due_and_not_before(node: Node) -> None:

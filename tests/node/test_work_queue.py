@@ -13,27 +13,21 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from node.errors import PermanentError, TransientError
-from node.work_queue import AnalysisWork, Checkpoint, DeliveryWork, Work, WorkQueue
+from node.work_queue import (
+    AnalysisWork,
+    Checkpoint,
+    DeliveryWork,
+    Work,
+    WorkQueue,
+    engine_table,
+)
 
 STUDY = "1.2.3"
 
 
 @pytest.fixture
-def url(tmp_path: Path) -> str:
-    return f"sqlite:///{tmp_path / 'log.sqlite'}"
-
-
-@pytest.fixture
-def queue(url: str) -> Iterator[WorkQueue]:
-    queue = WorkQueue(url)
-    queue.migrate()
-    yield queue
-    queue.close()
-
-
-@pytest.fixture
-def engine(url: str) -> Iterator[sa.Engine]:
-    engine = sa.create_engine(url)
+def engine(log_url: str) -> Iterator[sa.Engine]:
+    engine = sa.create_engine(log_url)
     yield engine
     engine.dispose()
 
@@ -201,7 +195,7 @@ def test_as_many_tries_run_at_once_as_a_destination_takes_associations(
 
 
 def test_what_a_killed_worker_had_under_way_is_resumed_from_its_last_finished_step(
-    queue: WorkQueue, engine: sa.Engine, url: str, tmp_path: Path
+    queue: WorkQueue, engine: sa.Engine, log_url: str, tmp_path: Path
 ) -> None:
     with Session(engine) as session, session.begin():
         queue.enqueue_analysis(session, study_instance_uid=STUDY, revision=1, attempt=1)
@@ -233,7 +227,7 @@ def test_what_a_killed_worker_had_under_way_is_resumed_from_its_last_finished_st
             def failed(self, work, error):
                 raise error
         ended = threading.Event()
-        with WorkQueue({url!r}).running("worker-1", Handlers(), stop_timeout_s=0):
+        with WorkQueue({log_url!r}).running("worker-1", Handlers(), stop_timeout_s=0):
             assert ended.wait(20)
         """
     )
@@ -323,11 +317,94 @@ def test_work_that_ended_long_ago_is_forgotten_and_what_waits_is_not(
     assert queue.waiting_or_running() == {"analysis/1.2.3/2/1"}
 
 
+def restamp(engine: sa.Engine, version: str) -> None:
+    """Let all work be that of another version of the workflows."""
+    table = engine_table(engine.dialect.name, "workflow_status")
+    with engine.begin() as connection:
+        connection.execute(
+            sa.text(f"UPDATE {table} SET application_version = :version"),  # noqa: S608
+            {"version": version},
+        )
+
+
+def test_work_that_an_older_version_queued_is_done_after_migrating(
+    queue: WorkQueue, engine: sa.Engine
+) -> None:
+    with Session(engine) as session, session.begin():
+        queue.enqueue_analysis(session, study_instance_uid=STUDY, revision=1, attempt=1)
+        queue.enqueue_delivery(
+            session, study_instance_uid=STUDY, revision=1, destination="pacs", attempt=1
+        )
+    restamp(engine, "0")
+    handlers = RecordingHandlers(expected=2)
+
+    waiting = queue.count_of_other_versions()
+    carried_over = queue.migrate()
+    with queue.running("worker-1", handlers, stop_timeout_s=0):
+        is_done = handlers.all_done.wait(20)
+
+    assert is_done
+    assert waiting == carried_over == 2
+    assert queue.count_of_other_versions() == 0
+    assert queue.migrate() == 0
+
+
+def test_work_that_an_older_version_had_under_way_begins_again_at_its_first_step(
+    queue: WorkQueue, engine: sa.Engine
+) -> None:
+    """What a finished step returned means nothing to another version of the steps."""
+    with Session(engine) as session, session.begin():
+        queue.enqueue_analysis(session, study_instance_uid=STUDY, revision=1, attempt=1)
+    steps: list[str] = []
+
+    def step(name: str) -> str:
+        steps.append(name)
+        return name
+
+    second_begun, third_done, may_end = threading.Event(), threading.Event(), threading.Event()
+
+    class Handlers(RecordingHandlers):
+        def analyse(self, work: AnalysisWork, checkpoint: Checkpoint) -> None:
+            checkpoint("of old", lambda: step("of old"))
+            second_begun.set()
+            may_end.wait(20)
+
+    class NewerHandlers(RecordingHandlers):
+        def analyse(self, work: AnalysisWork, checkpoint: Checkpoint) -> None:
+            checkpoint("of today", lambda: step("of today"))
+            third_done.set()
+
+    with queue.running("worker-1", Handlers(expected=0), stop_timeout_s=0):
+        assert second_begun.wait(20)
+    may_end.set()
+    restamp(engine, "0")
+
+    carried_over = queue.migrate()
+    with queue.running("worker-1", NewerHandlers(expected=0), stop_timeout_s=2):
+        is_done = third_done.wait(20)
+
+    assert carried_over == 1
+    assert is_done
+    assert steps == ["of old", "of today"]
+
+
+def test_work_that_has_ended_stays_with_the_version_that_did_it(
+    queue: WorkQueue, engine: sa.Engine
+) -> None:
+    with Session(engine) as session, session.begin():
+        queue.enqueue_analysis(session, study_instance_uid=STUDY, revision=1, attempt=1)
+    queue.cancel(analysis())
+    restamp(engine, "0")
+
+    assert queue.migrate() == 0
+
+
 def test_no_argument_is_stored_as_a_pickle(queue: WorkQueue, engine: sa.Engine) -> None:
     with Session(engine) as session, session.begin():
         queue.enqueue_analysis(session, study_instance_uid=STUDY, revision=1, attempt=1)
 
+    table = engine_table(engine.dialect.name, "workflow_input")
     with engine.connect() as connection:
-        stored = connection.execute(sa.text("SELECT inputs FROM workflow_input")).scalar_one()
+        stored = connection.scalar(sa.text(f"SELECT inputs FROM {table}"))  # noqa: S608
 
     assert '"study_instance_uid":"1.2.3"' in stored

@@ -1,6 +1,5 @@
 """The durable workflow on a real log, store and queue; what the network would find is made up."""
 
-import shutil
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
@@ -30,7 +29,7 @@ from node.results import Predecessor, StudyResult
 from node.settings import DestinationSettings, Settings, WorkSettings
 from node.store import Store
 from node.study_log.corrections import corrected_sha256
-from node.study_log.database import SQLITE_FILE, Database, database_url
+from node.study_log.database import Database
 from node.study_log.tables import (
     CloseReason,
     DeliveryState,
@@ -43,6 +42,7 @@ from node.study_log.tables import (
     StudyState,
 )
 from node.work_queue import AnalysisWork, WorkQueue
+from older_version import as_record_of_format_1
 from peers import files_below
 
 NOW = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)
@@ -141,7 +141,7 @@ class Node:
         return {row.sop_instance_uid: self.store.path(row.path).read_bytes() for row in results}
 
 
-def make_node(folder: Path, found: StudyResult, migrated: Path) -> Node:
+def make_node(folder: Path, found: StudyResult, log_url: str) -> Node:
     for instance in found.instances:
         # As read from a file.
         instance.source.file_meta = FileMetaDataset()
@@ -163,9 +163,8 @@ def make_node(folder: Path, found: StudyResult, migrated: Path) -> Node:
         ),
     )
     folder.mkdir()
-    shutil.copy(migrated, folder)
-    database = Database.open(settings)
-    queue = WorkQueue(database_url(settings))
+    database = Database(log_url)
+    queue = WorkQueue(log_url)
     store = Store(folder)
     store.prepare()
     with database.writing() as session:
@@ -214,25 +213,12 @@ def add_revision(study: Study, number: int) -> None:
     )
 
 
-@pytest.fixture(scope="module")
-def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Make an empty database once; each node gets a copy."""
-    settings = Settings(data_dir=tmp_path_factory.mktemp("migrated"))
-    database = Database.open(settings)
-    database.migrate()
-    queue = WorkQueue(database_url(settings))
-    queue.migrate()
-    queue.close()
-    database.close()
-    return settings.data_dir / SQLITE_FILE
-
-
 @pytest.fixture
-def make(tmp_path: Path, migrated: Path) -> Iterator[Callable[[StudyResult], Node]]:
+def make(tmp_path: Path, fresh_log: Callable[[], str]) -> Iterator[Callable[[StudyResult], Node]]:
     nodes: list[Node] = []
 
     def make(found: StudyResult) -> Node:
-        nodes.append(make_node(tmp_path / f"node {len(nodes)}", found, migrated))
+        nodes.append(make_node(tmp_path / f"node {len(nodes)}", found, fresh_log()))
         return nodes[-1]
 
     yield make
@@ -331,6 +317,40 @@ def test_an_attempt_that_failed_for_now_is_queued_again_and_gives_the_same_bytes
     assert node.revision().state == StudyState.COMPLETED
     assert node.revision().reason == ""
     assert node.contents() == undisturbed.contents()
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        as_record_of_format_1,
+        lambda path: path.write_bytes(path.read_bytes()[:1000]),
+        lambda path: path.unlink(),
+    ],
+    ids=["of the version before", "damaged", "gone"],
+)
+def test_an_outcome_that_cannot_be_used_is_found_again_and_fails_no_study(
+    make: Callable[[StudyResult], Node], spoil: Callable[[Path], object]
+) -> None:
+    node, undisturbed = make(study_results.positive()), make(study_results.positive())
+    undisturbed.attempt()
+    place = node.store.record_place(study_instance_uid=node.study_instance_uid, revision=1)
+
+    def spoiled_between_the_steps(_name: str, step: Callable[[], str]) -> str:
+        done = step()
+        if node.store.path(place).exists():
+            spoil(node.store.path(place))
+        return done
+
+    node.worker().analyse(node.work(), spoiled_between_the_steps)
+
+    revision = node.revision()
+    assert (revision.state, revision.attempt, revision.interruptions) == (
+        StudyState.COMPLETED,
+        1,
+        0,
+    )
+    assert node.contents() == undisturbed.contents()
+    assert not node.store.path(place).exists()
 
 
 def test_the_last_attempt_that_fails_fails_the_study_with_its_reason(node: Node) -> None:

@@ -15,6 +15,7 @@ from log_entries import add_delivery, revision_entry
 from node.delivery.deliver import Deliverer
 from node.errors import TransientError
 from node.settings import Settings
+from node.study_log.database import Database
 from node.study_log.tables import Delivery, DeliveryState, Revision, Study, StudyState
 from node.work_queue import DeliveryWork
 from peers import LoopbackPACS, association_to, loopback_pacs, silent_peer
@@ -22,8 +23,8 @@ from phantoms import mammogram, to_bytes
 
 
 @pytest.fixture
-def node(tmp_path: Path) -> Iterator[DeliveringNode]:
-    with delivering_node(tmp_path) as node:
+def node(tmp_path: Path, database: Database) -> Iterator[DeliveringNode]:
+    with delivering_node(tmp_path, database) as node:
         yield node
 
 

@@ -1,5 +1,6 @@
 """What becomes of an instance: stored, known, in conflict; and of its study."""
 
+from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -35,8 +36,10 @@ SECOND_DAY = BEGIN + timedelta(days=1)
 
 
 @pytest.fixture
-def bench(tmp_path: Path) -> Bench:
-    return Bench(tmp_path)
+def bench(tmp_path: Path, either_database: str) -> Iterator[Bench]:
+    bench = Bench(tmp_path, url=either_database)
+    yield bench
+    bench.close()
 
 
 def test_a_new_instance_is_stored_and_logged(bench: Bench) -> None:

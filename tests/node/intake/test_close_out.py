@@ -4,7 +4,6 @@ import random
 import threading
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 import pytest
 from sqlalchemy import func, select
@@ -33,9 +32,8 @@ VIEW_SET_QUIET_S, QUIET_S, CAP_S = 5, 60, 900
 class Bench:
     """A log, a clock to turn, associations to open, and what was queued."""
 
-    def __init__(self, folder: Path) -> None:
-        self.database = Database(f"sqlite:///{folder / 'log.sqlite'}")
-        self.database.migrate()
+    def __init__(self, database: Database) -> None:
+        self.database = database
         self.now = BEGIN
         self.open_studies: set[str] = set()
         self.queued: list[tuple[str, int, int]] = []
@@ -153,8 +151,8 @@ STUDY = uid("study")
 
 
 @pytest.fixture
-def bench(tmp_path: Path) -> Bench:
-    return Bench(tmp_path)
+def bench(database: Database) -> Bench:
+    return Bench(database)
 
 
 def test_the_four_standard_views_close_a_study_after_the_short_quiet_time(bench: Bench) -> None:
@@ -388,12 +386,11 @@ def test_a_study_closes_at_the_first_of_the_three_rules_whatever_the_order(
 
 
 def test_no_instance_is_lost_between_a_receiver_and_a_close_out_that_run_at_once(
-    tmp_path: Path,
+    bench: Bench, log_url: str
 ) -> None:
     """Whatever was committed is in a revision: that of its study's close-out, or the next one."""
-    bench = Bench(tmp_path)
     studies = [uid("study", number) for number in range(4)]
-    other_database = Database(f"sqlite:///{tmp_path / 'log.sqlite'}")
+    other_database = Database(log_url)
     close_out = CloseOut(
         other_database,
         StudySettings(view_set_quiet_s=0, quiet_s=0, cap_s=1),
@@ -426,6 +423,7 @@ def test_no_instance_is_lost_between_a_receiver_and_a_close_out_that_run_at_once
     is_over.set()
     closer.join()
     close_out.close_due()
+    other_database.close()
 
     with bench.database.reading() as session:
         for study in session.scalars(select(Study)):

@@ -2,6 +2,7 @@
 
 import sqlite3
 import threading
+from collections.abc import Iterator
 from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,7 +15,7 @@ from sqlalchemy import select, text
 from sqlalchemy.exc import IntegrityError
 
 from node.errors import PermanentError
-from node.settings import DatabaseSettings, Settings
+from node.settings import Settings
 from node.study_log.database import VERSION_TABLE, Database, _alembic_config, newest_version
 from node.study_log.tables import Base, Event, Study, Worker
 
@@ -103,10 +104,19 @@ FIRST_ROWS = {
 
 
 @pytest.fixture
-def database(tmp_path: Path) -> Database:
+def migrated(bare_url: str) -> Iterator[Database]:
+    database = Database(bare_url)
+    database.migrate()
+    yield database
+    database.close()
+
+
+@pytest.fixture
+def sqlite(tmp_path: Path) -> Iterator[Database]:
     database = Database.open(Settings(data_dir=tmp_path / "data"))
     database.migrate()
-    return database
+    yield database
+    database.close()
 
 
 def _migrate_to(database: Database, version: str) -> None:
@@ -121,8 +131,8 @@ def worker(slot: str) -> Worker:
     return Worker(slot=slot, pid=1, beat_at=NOW)
 
 
-def test_the_migrations_lead_to_the_tables_of_the_code(database: Database) -> None:
-    with database.engine.connect() as connection:
+def test_the_migrations_lead_to_the_tables_of_the_code(migrated: Database) -> None:
+    with migrated.engine.connect() as connection:
         context = MigrationContext.configure(
             connection, opts={"version_table": VERSION_TABLE, "compare_type": True}
         )
@@ -132,10 +142,9 @@ def test_the_migrations_lead_to_the_tables_of_the_code(database: Database) -> No
 
 
 def test_the_first_tables_become_those_of_the_code_with_their_rows(
-    tmp_path: Path, either_database: str
+    bare_url: str,
 ) -> None:
-    settings = Settings(data_dir=tmp_path / "data", database=DatabaseSettings(url=either_database))
-    database = Database.open(settings)
+    database = Database(bare_url)
     _migrate_to(database, "0001")
     with database.writing() as session:
         for table, rows in FIRST_ROWS.items():
@@ -164,26 +173,26 @@ def test_the_first_tables_become_those_of_the_code_with_their_rows(
     database.close()
 
 
-def test_migrating_again_changes_nothing(database: Database) -> None:
-    with database.writing() as session:
+def test_migrating_again_changes_nothing(migrated: Database) -> None:
+    with migrated.writing() as session:
         session.add(worker("a"))
 
-    database.migrate()
+    migrated.migrate()
 
-    with database.reading() as session:
+    with migrated.reading() as session:
         assert session.get(Worker, "a") is not None
 
 
-def test_a_database_of_a_newer_version_is_left_alone(database: Database) -> None:
-    with database.writing() as session:
+def test_a_database_of_a_newer_version_is_left_alone(migrated: Database) -> None:
+    with migrated.writing() as session:
         session.execute(text(f"UPDATE {VERSION_TABLE} SET version_num = '9999'"))  # noqa: S608
 
     with pytest.raises(PermanentError, match="newer version of mammonode"):
-        database.migrate()
+        migrated.migrate()
 
 
-def test_a_crash_of_the_machine_costs_no_committed_row(database: Database) -> None:
-    with database.reading() as session:
+def test_a_crash_of_the_machine_costs_no_committed_row(sqlite: Database) -> None:
+    with sqlite.reading() as session:
         settings = {
             name: session.execute(text(f"PRAGMA {name}")).scalar_one()
             for name in ("journal_mode", "synchronous", "foreign_keys", "busy_timeout")
@@ -216,12 +225,12 @@ def test_an_error_in_a_transaction_leaves_nothing_behind(database: Database) -> 
 
 
 def test_a_writing_transaction_holds_the_lock_before_it_has_read_anything(
-    database: Database, tmp_path: Path
+    sqlite: Database, tmp_path: Path
 ) -> None:
     path = tmp_path / "data" / "mammonode.sqlite"
 
     with (
-        database.writing() as session,
+        sqlite.writing() as session,
         closing(sqlite3.connect(path, timeout=0, isolation_level=None)) as other,
     ):
         session.execute(text("SELECT 1"))
@@ -240,12 +249,12 @@ def test_readers_do_not_wait_for_a_writer(database: Database) -> None:
 
 
 def test_no_increment_is_lost_between_threads_and_connections(
-    database: Database, tmp_path: Path
+    sqlite: Database, tmp_path: Path
 ) -> None:
     """Read, then write what was read plus one: only safe if nobody came in between."""
-    with database.writing() as session:
+    with sqlite.writing() as session:
         session.add(Worker(slot="a", pid=0, beat_at=NOW))
-    databases = [database, Database(f"sqlite:///{tmp_path / 'data' / 'mammonode.sqlite'}")]
+    databases = [sqlite, Database(f"sqlite:///{tmp_path / 'data' / 'mammonode.sqlite'}")]
 
     def count(own: Database) -> None:
         for _ in range(15):
@@ -259,7 +268,7 @@ def test_no_increment_is_lost_between_threads_and_connections(
     for thread in threads:
         thread.join()
 
-    with database.reading() as session:
+    with sqlite.reading() as session:
         assert session.get_one(Worker, "a").pid == 60
 
 

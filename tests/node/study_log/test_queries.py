@@ -1,9 +1,7 @@
 """What the study log answers, whoever asks."""
 
-from collections.abc import Iterator
 from dataclasses import asdict
 from datetime import timedelta
-from pathlib import Path
 
 import pytest
 from sqlalchemy import event
@@ -16,7 +14,6 @@ from log_entries import (
     study_entry,
 )
 from node.errors import UnknownStudy
-from node.settings import Settings
 from node.study_log.database import Database
 from node.study_log.queries import (
     count_studies,
@@ -25,14 +22,6 @@ from node.study_log.queries import (
     read_study,
 )
 from node.study_log.tables import DeliveryState, StudyState
-
-
-@pytest.fixture
-def database(tmp_path: Path) -> Iterator[Database]:
-    database = Database.open(Settings(data_dir=tmp_path))
-    database.migrate()
-    yield database
-    database.close()
 
 
 def test_the_study_that_was_received_last_is_listed_first(database: Database) -> None:
