@@ -23,6 +23,7 @@ from node.study_log.database import (
     SQLITE_FILE,
     Database,
     database_url,
+    has_database,
     newest_version,
 )
 
@@ -117,7 +118,7 @@ def _check_database(settings: Settings) -> Check:
         where = make_url(settings.database.url).render_as_string(hide_password=True)
     else:
         where = str(settings.data_dir / SQLITE_FILE)
-        if not (settings.data_dir / SQLITE_FILE).exists():
+        if not has_database(settings):
             return Check(
                 name="database",
                 verdict=Verdict.OK,
@@ -135,6 +136,12 @@ def _check_database(settings: Settings) -> Check:
         )
     finally:
         database.close()
+    if version is None:
+        return Check(
+            name="database",
+            verdict=Verdict.OK,
+            found=f"{where} is empty; the first `mammonode serve` makes the tables",
+        )
     newest = newest_version()
     if version is None:
         return Check(

@@ -150,18 +150,22 @@ class WorkQueue:
         )
         return self._carry_over()
 
-    def version(self) -> int:
-        """Give the version of the engine's tables that the database has; 0 if it has none."""
-        with _connected(self._url) as connection:
-            if not _has_tables(connection):
-                return 0
-            table = engine_table(connection.dialect.name, "dbos_migrations")
-            return connection.scalar(sa.text(f"SELECT version FROM {table}")) or 0  # noqa: S608
+    def table_versions(self) -> tuple[int, int]:
+        """Give the versions of the engine's tables: that of the database, and the newest one.
+
+        The first is 0 if the database has none.
+        """
+        from dbos import _migration
+
+        engine = sa.create_engine(self._url, poolclass=sa.NullPool)
+        if engine.dialect.name == "sqlite":
+            return _migration.get_sqlite_migration_versions(engine)
+        return _migration.get_migration_versions(engine, ENGINE_SCHEMA, use_listen_notify=True)
 
     def count_of_other_versions(self) -> int:
         """Count the work that waits under another `WORKFLOW_VERSION`, for `migrate`."""
         with _connected(self._url) as connection:
-            return len(_of_other_versions(connection)) if _has_tables(connection) else 0
+            return len(_of_other_versions(connection))
 
     def enqueue_analysis(
         self,
@@ -434,11 +438,6 @@ def _connected(url: str) -> Iterator[sa.Connection]:
             yield connection
     finally:
         engine.dispose()
-
-
-def _has_tables(connection: sa.Connection) -> bool:
-    schema = None if connection.dialect.name == "sqlite" else ENGINE_SCHEMA
-    return sa.inspect(connection).has_table("dbos_migrations", schema=schema)
 
 
 def _of_other_versions(connection: sa.Connection) -> Sequence[str]:

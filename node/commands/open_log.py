@@ -11,9 +11,9 @@ from node.settings import Settings
 from node.store import Store
 from node.study_log import queries
 from node.study_log.database import (
-    SQLITE_FILE,
     Database,
     database_url,
+    has_database,
     newest_version,
 )
 from node.work_queue import WorkQueue
@@ -30,7 +30,7 @@ def open_log(settings: Settings) -> Iterator[Database]:
     PermanentError
         If they are of a newer one.
     """
-    if not settings.database.url and not (settings.data_dir / SQLITE_FILE).exists():
+    if not has_database(settings):
         raise TransientError(
             reason=f"No study log in {settings.data_dir}: `mammonode serve` makes it. "
             "Is this the --config that the node runs with?"
@@ -52,7 +52,7 @@ def _require_our_tables(database: Database) -> None:
     if version < ours:
         raise TransientError(
             reason=f"The study log has tables of version {version}, this software {ours}: "
-            "`mammonode serve` of this version brings them up to date. Make a backup before."
+            "`mammonode database upgrade` brings them up to date. Make a backup before."
         )
     if version > ours:
         raise PermanentError(

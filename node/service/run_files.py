@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from node.errors import PermanentError
+from node.store import Store
 
 RECEIVE_FILE = "receive.json"
 _POLL_S = 0.05
@@ -123,6 +124,26 @@ def first_free_slot(data_dir: Path, prefix: str) -> Iterator[str]:
                 yield slot
                 return
         number += 1
+
+
+@contextmanager
+def nothing_running(data_dir: Path) -> Iterator[None]:
+    """Hold the data folder while no node, and no role of one, runs on it.
+
+    Raises
+    ------
+    PermanentError
+        If one runs.
+    """
+    with Store(data_dir).owned():
+        for path in run_folder(data_dir).glob("*.slot"):
+            with path.open("a") as lock:
+                if not _try_lock(lock.fileno()):
+                    raise PermanentError(
+                        reason=f"Worker {path.stem} still runs on the data folder {data_dir}: "
+                        "stop it first"
+                    )
+        yield
 
 
 def _try_lock(descriptor: int) -> bool:

@@ -185,7 +185,10 @@ def serve(settings: Settings, role: Literal["receive", "work", "all"] = "all") -
             # The receiver imports its libraries while the tables are brought up to date; the
             # worker, which needs a processor for seconds, comes when the receiver is on its way.
             processes[0].start()
-            _migrate(settings)
+            # Imported here, for the roles import this module too and must be quick.
+            from node.upgrade import migrate
+
+            migrate(settings)
             processes[0].release()
             for process in processes[1:]:
                 process.start()
@@ -214,20 +217,6 @@ def _check_weights(settings: Settings) -> None:
 
     folder = Path(settings.model.weights) if settings.model.weights else SHIPPED_WEIGHTS
     read_manifest(folder).require_preprocessing(PREPROCESS_VERSION)
-
-
-def _migrate(settings: Settings) -> None:
-    """Bring both schemas up to date, the study log's first: it sets the database up."""
-    # Imported here, for the roles import this module too and must be quick.
-    from node.study_log.database import Database, database_url
-    from node.work_queue import WorkQueue
-
-    database = Database.open(settings)
-    database.migrate()
-    database.close()
-    queue = WorkQueue(database_url(settings))
-    queue.migrate()
-    queue.close()
 
 
 @contextlib.contextmanager

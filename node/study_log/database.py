@@ -56,6 +56,11 @@ def sqlite_url(path: Path) -> str:
     return URL.create("sqlite", database=str(path)).render_as_string(hide_password=False)
 
 
+def has_database(settings: Settings) -> bool:
+    """Say whether there is a database to open: one on a server, or a SQLite file."""
+    return bool(settings.database.url) or (settings.data_dir / SQLITE_FILE).exists()
+
+
 class Database:
     """The study log's database: sessions to read, sessions to write, migrations.
 

@@ -31,6 +31,7 @@ STUDIES_COMMANDS = (
 )
 PATIENTS_COMMANDS = ("correct", "merge")
 DELIVERIES_COMMANDS = ("list", "retry")
+DATABASE_COMMANDS = ("upgrade", "copy")
 READ_SETTINGS = (
     "serve",
     "check",
@@ -41,6 +42,7 @@ READ_SETTINGS = (
     *(f"studies {name}" for name in STUDIES_COMMANDS),
     *(f"patients {name}" for name in PATIENTS_COMMANDS),
     *(f"deliveries {name}" for name in DELIVERIES_COMMANDS),
+    *(f"database {name}" for name in DATABASE_COMMANDS),
 )
 PRINT_TABLES = ("check", "studies list", "studies show", "deliveries list", "deliveries retry")
 
@@ -67,6 +69,7 @@ def test_the_commands_are_those_that_were_promised() -> None:
         *(f"studies {name}" for name in STUDIES_COMMANDS),
         *(f"patients {name}" for name in PATIENTS_COMMANDS),
         *(f"deliveries {name}" for name in DELIVERIES_COMMANDS),
+        *(f"database {name}" for name in DATABASE_COMMANDS),
     }
 
 
