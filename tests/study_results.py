@@ -9,8 +9,12 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 from pydicom.datadict import tag_for_keyword
-from pydicom.dataset import Dataset
-from pydicom.uid import ComprehensiveSRStorage, MammographyCADSRStorage
+from pydicom.dataset import Dataset, FileMetaDataset
+from pydicom.uid import (
+    ComprehensiveSRStorage,
+    ExplicitVRLittleEndian,
+    MammographyCADSRStorage,
+)
 
 import phantoms
 from manifests import made_up_manifest
@@ -347,3 +351,11 @@ def without_pixels(ds: Dataset) -> Dataset:
     for tag in ds.keys() - {tag_for_keyword("PixelData")}:
         copy[tag] = ds.get_item(tag)
     return copy
+
+
+def as_read_from_files(result: StudyResult) -> StudyResult:
+    """Give every header the file meta information that reading a file brings along."""
+    for instance in result.instances:
+        instance.source.file_meta = FileMetaDataset()
+        instance.source.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    return result

@@ -9,8 +9,7 @@ from typing import Any
 
 import pytest
 from pydicom import dcmread
-from pydicom.dataset import Dataset, FileMetaDataset
-from pydicom.uid import ExplicitVRLittleEndian
+from pydicom.dataset import Dataset
 from sqlalchemy import select
 
 import phantoms
@@ -142,10 +141,7 @@ class Node:
 
 
 def make_node(folder: Path, found: StudyResult, log_url: str) -> Node:
-    for instance in found.instances:
-        # As read from a file.
-        instance.source.file_meta = FileMetaDataset()
-        instance.source.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    study_results.as_read_from_files(found)
     settings = Settings(
         data_dir=folder,
         work=WorkSettings(max_attempts=3),

@@ -1,0 +1,80 @@
+"""A data folder with pending work, left by the version before, opened by this one."""
+
+from collections import Counter
+from pathlib import Path
+
+import pytest
+from sqlalchemy import select
+
+from node.settings import Settings
+from node.study_log.database import Database, newest_version
+from node.study_log.tables import Delivery, DeliveryState, Event, Revision, Study, StudyState
+from older_version import (
+    WORKFLOW_VERSION_BEFORE,
+    WORKFLOW_VERSION_LONG_BEFORE,
+    OlderDataFolder,
+)
+from peers import loopback_pacs
+from serving import delivering_settings, running_node, wait_until
+
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(600)]
+
+DEADLINE_S = 300
+
+
+def test_all_that_the_version_before_left_pending_ends_well(
+    tmp_path: Path, untrained_weights: Path
+) -> None:
+    older = OlderDataFolder(tmp_path / "data")
+    receiving = older.add_study(1, "RECEIVING")
+    queued = older.add_study(2, "SCHEDULED")
+    older.queue_analysis(queued, workflow_version=WORKFLOW_VERSION_LONG_BEFORE)
+    between_steps = older.add_study(3, "IN PROGRESS")
+    older.begin_analysis(
+        between_steps,
+        workflow_version=WORKFLOW_VERSION_BEFORE,
+        worker_slot="worker-1",
+        first_step="analyse",
+    )
+    other_steps = older.add_study(4, "IN PROGRESS")
+    older.begin_analysis(
+        other_steps,
+        workflow_version=WORKFLOW_VERSION_LONG_BEFORE,
+        worker_slot="worker-1",
+        first_step="read",
+    )
+    undelivered = older.add_study(5, "COMPLETED")
+    object_uid = older.queue_delivery(
+        undelivered, "pacs", workflow_version=WORKFLOW_VERSION_LONG_BEFORE
+    )
+    analysed = {receiving, queued, between_steps, other_steps}
+
+    with loopback_pacs() as pacs:
+        settings = delivering_settings(
+            weights=untrained_weights, pacs_ae_title="PACS", pacs_port=pacs.port
+        )
+        database = Database.open(Settings(data_dir=tmp_path / "data"))
+
+        def is_over() -> bool:
+            with database.reading() as session:
+                if database.version() != newest_version():
+                    return False
+                deliveries = session.scalars(select(Delivery.state)).all()
+            return len(deliveries) == 5 and set(deliveries) == {DeliveryState.COMPLETED}
+
+        with running_node(tmp_path, settings):
+            wait_until(is_over, deadline_s=DEADLINE_S, what="five studies are delivered")
+        arrived = Counter(str(ds.SOPInstanceUID) for ds in pacs.received)
+
+    with database.reading() as session:
+        studies = {s.study_instance_uid: s.state for s in session.scalars(select(Study))}
+        revisions = session.scalars(select(Revision)).all()
+        events = Counter(session.scalars(select(Event.event)))
+    database.close()
+    assert studies == dict.fromkeys((*analysed, undelivered), StudyState.COMPLETED)
+    assert [(row.number, row.attempt, row.reason) for row in revisions] == [(1, 1, "")] * 5
+    assert events["analysis_completed"] == 4
+    assert arrived[object_uid] == 1
+    # One score report and four heat maps of each study that was analysed.
+    assert set(arrived.values()) == {1}
+    assert len(arrived) == 4 * 5 + 1
