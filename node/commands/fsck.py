@@ -1,6 +1,6 @@
 """``mammonode fsck``: what was found and mended, one line each."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -72,10 +72,11 @@ def examine(
         on_study = stack.enter_context(
             progress_bar("Studies", examiner.count_studies(), is_shown=progress)
         )
+        found: Iterable[Finding] = examiner.examine(on_study)
         if mends:
-            examiner.require_files()
-        found = examiner.examine(on_study)
-        for finding in sorted(found, key=_turn) if mends else found:
+            found = sorted(found, key=_turn)
+            examiner.require_files()  # now, for a disk may have gone while it was looked at
+        for finding in found:
             done = repair(finding, database=database, store=store, now=_now) if mends else ""
             findings.append((finding, done))
             on_finding(finding, done)

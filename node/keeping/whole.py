@@ -127,8 +127,11 @@ class Examiner:
             If there is not one: then the disk is missing, and not what was on it.
         """
         with self._database.reading() as session:
-            promised = session.scalar(select(Instance.path).where(Instance.removed_at.is_(None)))
-        if promised is not None and not self._store.places_below("studies"):
+            promised = session.scalar(
+                select(Instance.path).where(Instance.removed_at.is_(None)).limit(1)
+            )
+        has_any = any(self._store.places_below(each) for each in self._store.study_places())
+        if promised is not None and not has_any:
             raise PermanentError(
                 reason="The study log knows instances, and the data folder holds not one file "
                 "of a study. Is the disk mounted? Nothing was changed."

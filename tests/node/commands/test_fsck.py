@@ -1,7 +1,7 @@
 """``mammonode fsck``: what is printed, and how it ends."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -9,6 +9,7 @@ import pytest
 from bench import Bench, phantom
 from command_line import run
 from node.commands.options import ExitCode
+from node.keeping.whole import Examiner, Finding
 
 
 @pytest.fixture(autouse=True)
@@ -69,6 +70,25 @@ def test_a_disk_that_is_not_there_is_not_mended(
 ) -> None:
     studies = bench.store.path("studies")
     studies.rename(studies.with_name("elsewhere"))
+
+    ended = run(capsys, "fsck", "--repair")
+
+    assert ended.code == ExitCode.FAILURE
+    assert "Is the disk mounted" in ended.err
+    assert bench.instances()[0].removed_at is None
+
+
+def test_a_disk_that_goes_while_it_is_looked_at_is_not_mended(
+    capsys: pytest.CaptureFixture[str], bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    studies = bench.store.path("studies")
+    look = Examiner.examine
+
+    def look_without_disk(self: Examiner, on_study: Callable[[], None]) -> Iterator[Finding]:
+        studies.rename(studies.with_name("elsewhere"))
+        return look(self, on_study)
+
+    monkeypatch.setattr(Examiner, "examine", look_without_disk)
 
     ended = run(capsys, "fsck", "--repair")
 
