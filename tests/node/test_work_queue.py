@@ -158,9 +158,9 @@ def test_a_destination_that_hangs_delays_no_other(queue: WorkQueue, engine: sa.E
 
 
 def test_as_many_tries_run_at_once_as_a_destination_takes_associations(
-    url: str, queue: WorkQueue, engine: sa.Engine
+    log_url: str, queue: WorkQueue, engine: sa.Engine
 ) -> None:
-    wide = WorkQueue(url, associations={"wide": 3})
+    wide = WorkQueue(log_url, associations={"wide": 3})
     with Session(engine) as session, session.begin():
         for number in range(12):
             for destination in ("wide", "narrow"):
