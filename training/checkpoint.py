@@ -41,7 +41,7 @@ class Checkpoint(keras.callbacks.Callback):  # type: ignore[misc]  # keras has n
 
     def __init__(self, folder: Path, *, averaged_epochs: int) -> None:
         super().__init__()
-        self._folder = folder
+        self.folder = folder
         self._averaged_epochs = averaged_epochs
         file = folder / _RECORD_FILE
         self._record = _Record.model_validate_json(file.read_text()) if file.exists() else _Record()
@@ -64,7 +64,7 @@ class Checkpoint(keras.callbacks.Callback):  # type: ignore[misc]  # keras has n
         candidate
             As in ``epoch 3`` or ``epoch 3, moving average``.
         """
-        return self._folder / f"{candidate.replace(', ', '-').replace(' ', '-')}.weights.h5"
+        return self.folder / f"{candidate.replace(', ', '-').replace(' ', '-')}.weights.h5"
 
     def restore(self, model: keras.Model) -> None:
         """Give a network and its optimizer the state after the last whole epoch.
@@ -84,7 +84,7 @@ class Checkpoint(keras.callbacks.Callback):  # type: ignore[misc]  # keras has n
         figures = {name: float(value) for name, value in (logs or {}).items()}
         is_done = epoch + 1 == self.params["epochs"] or bool(self.model.stop_training)
         record = _Record(is_done=is_done, epochs=[*self.epochs[:epoch], figures])
-        with whole_file(self._folder / _RECORD_FILE) as unfinished:
+        with whole_file(self.folder / _RECORD_FILE) as unfinished:
             unfinished.write_text(record.model_dump_json(indent=2) + "\n", encoding="utf-8")
         self._record = record
         self._remove_what_is_no_longer_needed()
@@ -112,7 +112,7 @@ class Checkpoint(keras.callbacks.Callback):  # type: ignore[misc]  # keras has n
 
     def _state_file(self, epochs: int) -> Path:
         """Network and optimizer after so many epochs."""
-        return self._folder / f"state-{epochs}.weights.h5"
+        return self.folder / f"state-{epochs}.weights.h5"
 
     def _remove_what_is_no_longer_needed(self) -> None:
         """Leave the state, the best candidate and the last epochs."""
@@ -121,6 +121,6 @@ class Checkpoint(keras.callbacks.Callback):  # type: ignore[misc]  # keras has n
         needed = {candidates[best][0], *self.last_files()}
         if not self.is_done:
             needed.add(self._state_file(len(self.epochs)))
-        for file in self._folder.glob("*.weights.h5"):
+        for file in self.folder.glob("*.weights.h5"):
             if file.name.startswith(("epoch-", "state-")) and file not in needed:
                 file.unlink()

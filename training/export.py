@@ -2,7 +2,6 @@
 
 import io
 import logging
-import os
 import shutil
 import tempfile
 from pathlib import Path
@@ -24,6 +23,7 @@ from training.predict import softmax
 from training.prepared_crops import prepared_crops
 from training.settings import TrainingSettings
 from training.splits import by_split
+from training.whole_file import sync
 
 logger = logging.getLogger(__name__)
 
@@ -78,10 +78,10 @@ def export(data_set: DataSet, settings: TrainingSettings, folder: Path) -> Manif
             (made / "MODEL_CARD.md").write_text(card, encoding="utf-8")
             (made / "LICENSE").write_text(licence_text(manifest), encoding="utf-8")
             for file in made.iterdir():
-                _flush(file)
-            _flush(made)
+                sync(file)
+            sync(made)
             _swap(made, folder, Path(scratch) / "before")
-            _flush(folder.parent)
+            sync(folder.parent)
     except OSError as error:
         raise RunError(
             where=folder,
@@ -210,15 +210,6 @@ def _left_out(settings: TrainingSettings, test: Evaluation) -> str:
         f"No breast was found in {count} image(s) of validation and test: they are in no figure, "
         "as a node would not score them."
     )
-
-
-def _flush(path: Path) -> None:
-    """Have the disk hold a file, or the names in a folder."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _swap(made: Path, folder: Path, before: Path) -> None:

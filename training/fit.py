@@ -57,7 +57,8 @@ def fit(data_set: DataSet, settings: TrainingSettings) -> Choice:
         If the labels cannot teach the classes, there are fewer images than a batch has, or a stage
         would train on patients whom the run holds out.
     RunError
-        If the folder holds a run with other settings or images, or the disk is full.
+        If the folder holds a run with other settings or images, the disk is full, or the training
+        runs away.
     WeightsError
         If the start weights cannot be used.
     """

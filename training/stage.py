@@ -22,6 +22,7 @@ from training.candidates import (
 )
 from training.checkpoint import MOVING_AVERAGE, Checkpoint
 from training.epoch_progress import EpochProgress
+from training.errors import RunError
 from training.objective import compile_for
 from training.predict import softmax
 from training.settings import Stage, TrainingSettings
@@ -82,7 +83,7 @@ def run_stage(
     Raises
     ------
     RunError
-        If the disk is full; what was kept before is whole.
+        If the disk is full, or the training runs away; what was kept before is whole.
     WeightsError
         If the start weights cannot be used.
     """
@@ -156,6 +157,7 @@ def _train(
         title, epochs=stage.epochs, images_in_epoch=len(batches) * settings.batch_size
     )
     _cut_history(folder / _HISTORY_FILE, len(checkpoint.epochs))
+    history = keras.callbacks.CSVLogger(str(folder / _HISTORY_FILE), append=True)
     try:
         model.fit(
             batches,
@@ -168,7 +170,7 @@ def _train(
                 _EpochSeeds(settings.seed, batches),
                 measure,
                 *with_memory,
-                keras.callbacks.CSVLogger(str(folder / _HISTORY_FILE), append=True),
+                history,
                 *_tensorboard(folder),
                 checkpoint,
                 progress,
@@ -176,7 +178,9 @@ def _train(
             ],
         )
     finally:
+        # Keras says nothing to its callbacks where an epoch breaks off.
         progress.on_train_end()
+        history.on_train_end()
 
 
 class _EpochSeeds(keras.callbacks.Callback):  # type: ignore[misc]  # keras has no types
@@ -235,6 +239,13 @@ class _Measure(keras.callbacks.Callback):  # type: ignore[misc]  # keras has no 
         logger.info("Epoch done", extra={"event": "epoch_done", "epoch": epoch + 1, **figures})
 
     def _auc(self, scores: npt.NDArray[np.float64]) -> float:
+        if not np.isfinite(scores).all():
+            raise RunError(
+                where=self._checkpoint.folder,
+                expected="a network whose output is a number",
+                found="NaN on validation: the training has run away",
+                to_do="Set a lower learning_rate, and name another folder with --out.",
+            )
         is_cancer = self._data.validation_classes == scores.shape[1] - 1
         return float(roc_auc_score(is_cancer, scores[:, -1]))
 

@@ -35,18 +35,33 @@ def whole_file(file: Path) -> Iterator[Path]:
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
         yield unfinished
-        with unfinished.open("rb+") as written:
-            os.fsync(written.fileno())
+        sync(unfinished)
         unfinished.replace(file)
-        folder = os.open(file.parent, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
+        sync(file.parent)
     except OSError as error:
         raise disk_error(file, error) from error
     finally:
         unfinished.unlink(missing_ok=True)
+
+
+def sync(path: Path) -> None:
+    """Have the disk hold a file, or the names in a folder.
+
+    Parameters
+    ----------
+    path
+        Of either.
+
+    Raises
+    ------
+    OSError
+        If it is not there, or the disk does not take it.
+    """
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def disk_error(where: Path, error: OSError) -> RunError:

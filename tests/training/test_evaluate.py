@@ -89,6 +89,7 @@ def test_evaluated_weights_are_not_scored_again(
     assert (run.out_folder / MANIFEST_FILE).stat().st_mtime_ns == written
 
 
+@pytest.mark.slow
 def test_the_weights_of_a_run_are_measured_alike_by_their_folder(
     data_set: DataSet, run: TrainingSettings, manifest: Manifest, tmp_path: Path
 ) -> None:
@@ -107,6 +108,7 @@ def test_the_weights_of_a_run_are_measured_alike_by_their_folder(
     assert evaluation.cautions == ()
 
 
+@pytest.mark.slow
 def test_weights_of_three_classes_are_measured_on_images_of_three_classes(
     data_set: DataSet, data_folder: Path, tmp_path: Path
 ) -> None:
@@ -156,6 +158,7 @@ def test_weights_that_are_not_those_of_their_manifest_are_refused(
     assert not (tmp_path / "made").exists()
 
 
+@pytest.mark.slow
 def test_weights_trained_on_a_part_of_the_data_are_said_to_be(
     data_set: DataSet, data_folder: Path, run: TrainingSettings, manifest: Manifest, tmp_path: Path
 ) -> None:
@@ -206,6 +209,7 @@ def test_a_validation_split_of_one_class_is_named(
         evaluate(replace(data_set, images=healthy), settings)
 
 
+@pytest.mark.slow
 def test_weights_that_tell_nothing_apart_are_not_calibrated(
     data_set: DataSet, run: TrainingSettings, tmp_path: Path
 ) -> None:

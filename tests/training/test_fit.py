@@ -9,6 +9,8 @@ from dataclasses import replace
 from pathlib import Path
 
 import h5py
+import keras
+import numpy as np
 import pytest
 from drawn_breasts import write_rsna_layout
 
@@ -117,9 +119,23 @@ def test_three_classes_are_trained_with_every_other_way_of_weighing_them(
 
     fit(replace(data_set, images=images), settings)
 
+    keras.utils.set_random_seed(settings.seed)
     model = build((64, 48), classes=THREE_CLASSES)
+    before = np.array(model.get_layer("softmax").get_weights()[0])
     load_weights(model, tmp_path / CHOSEN_WEIGHTS_FILE)
-    assert epochs_of(tmp_path)[0]["val_accuracy"] <= 1.0
+    # Each of the three units has learnt.
+    moved = np.abs(model.get_layer("softmax").get_weights()[0] - before).max(axis=0)
+    assert moved.shape == (3,)
+    assert (moved > 1e-4).all()
+
+
+def test_a_training_that_runs_away_is_ended_with_what_to_do(
+    data_set: DataSet, tmp_path: Path
+) -> None:
+    with pytest.raises(RunError, match=r"stage-1: .* NaN on validation.* lower learning_rate"):
+        fit(data_set, settings_of(tmp_path, HEAD | {"epochs": 1, "learning_rate": 1e38}))
+
+    assert epochs_of(tmp_path) == []
 
 
 def test_a_data_set_smaller_than_a_batch_is_refused(data_set: DataSet, tmp_path: Path) -> None:
@@ -180,12 +196,12 @@ class Run:
             preexec_fn=before,
         )
 
-    def cut_short(self, with_signal: signal.Signals) -> tuple[int, str]:
-        """End it once an epoch more is kept; gives exit code and standard error."""
-        known = len(epochs_of(self.out_folder))
+    def cut_short(self, with_signal: signal.Signals, *, stage: int = 1) -> tuple[int, str]:
+        """End it once an epoch more of a stage is kept; gives exit code and standard error."""
+        known = len(epochs_of(self.out_folder, stage))
         process = self.start()
         deadline = time.monotonic() + 240
-        while len(epochs_of(self.out_folder)) == known:
+        while len(epochs_of(self.out_folder, stage)) == known:
             assert process.poll() is None, process.communicate()[1]
             assert time.monotonic() < deadline, "no epoch came to its end"
             time.sleep(0.01)
@@ -310,3 +326,28 @@ class TestInterruption:
         assert not list(run.out_folder.rglob(".unfinished-*"))
         run.finish()
         assert_same_run(run.out_folder, unbroken)
+
+    def test_a_run_that_was_killed_while_the_whole_network_learns_ends_as_an_unbroken_one(
+        self, data_set: DataSet, tmp_path: Path
+    ) -> None:
+        config = tmp_path / "run.toml"
+        lines = [
+            f"data_folder = {str(data_set.images[0].path.parents[1])!r}",
+            'optimizer = "adamw"',
+            *as_toml(TINY),
+            "[[stages]]",
+            *as_toml(HEAD | {"epochs": 1}),
+            "[[stages]]",
+            *as_toml({"epochs": 3, "schedule": "cosine", "averaged_epochs": 2}),
+        ]
+        config.write_text("\n".join(lines))
+        unbroken, killed = Run(config, tmp_path / "unbroken"), Run(config, tmp_path / "killed")
+        unbroken.finish()
+
+        code, _ = killed.cut_short(signal.SIGKILL, stage=2)
+
+        assert code == -signal.SIGKILL
+        assert 1 <= len(epochs_of(killed.out_folder, stage=2)) < 3
+        killed.finish()
+        assert epochs_of(killed.out_folder, stage=2) == epochs_of(unbroken.out_folder, stage=2)
+        assert_same_run(killed.out_folder, unbroken.out_folder)

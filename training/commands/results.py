@@ -53,7 +53,7 @@ def evaluate(
             "--to",
             metavar="DIR",
             help="With --weights: folder for the report, the figures and the scores.",
-            show_default="evaluations/WEIGHTS-on-DATA-SET-SPLIT",
+            show_default="evaluations/WEIGHTS-VERSION-on-DATA-SET-SPLIT",
         ),
     ] = None,
     config: ConfigOption = None,
@@ -78,7 +78,8 @@ def evaluate(
             for name in evaluating.HELD_OUT
         ]
     else:
-        name = read_manifest(weights).name
+        manifest = read_manifest(weights)
+        name = f"{manifest.name}-{manifest.version}"
         folder = to or Path("evaluations") / f"{name}-on-{settings.data_set}-{split}"
         evaluating.evaluate_weights(
             weights,

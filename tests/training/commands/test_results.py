@@ -35,7 +35,7 @@ def test_weights_are_measured_on_a_data_set_and_the_report_is_named(
     )  # fmt: skip
 
     printed = capsys.readouterr().out
-    made = Path("evaluations/untrained-on-rsna-all")
+    made = Path("evaluations/untrained-0-on-rsna-all")
     assert code == ExitCode.SUCCESS
     assert "all: 12 patients" in printed
     assert "AUC by patient: " in printed
