@@ -1,7 +1,9 @@
 """``mammonode patients``: studies under the right patient."""
 
+import tomllib
+from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, BinaryIO
 
 import typer
 
@@ -22,12 +24,20 @@ app = typer.Typer(
 )
 
 FromOption = Annotated[
-    str,
+    str | None,
     typer.Option(
         "--from-id",
         metavar="ID",
         help="Patient ID that the studies have in the log now.",
-        show_default=False,
+    ),
+]
+PatientFileOption = Annotated[
+    typer.FileBinaryRead | None,
+    typer.Option(
+        "--patient-file",
+        metavar="FILE",
+        help='TOML with what the options would say of the patient, as name = "DOE^JANE"; - reads '
+        "standard input. Keeps it out of the list of processes and of the history of the shell.",
     ),
 ]
 FromIssuerOption = Annotated[
@@ -52,11 +62,13 @@ ReasonOption = Annotated[
 @app.command(
     epilog="Examples:\n\nmammonode patients correct --from-id 4711 --name DOE^JANE "
     '--reason "misspelt"\n\nmammonode patients correct --from-id 4711 --to-id 4712 '
-    '--study 604688119 --reason "wrong entry of the worklist"'
+    '--study 604688119 --reason "wrong entry of the worklist"\n\nmammonode patients correct '
+    '--patient-file right.toml --reason "misspelt"'
 )
 def correct(
-    from_id: FromOption,
     reason: ReasonOption,
+    patient_file: PatientFileOption = None,
+    from_id: FromOption = None,
     from_issuer: FromIssuerOption = None,
     to_id: Annotated[
         str | None, typer.Option("--to-id", metavar="ID", help="The right Patient ID.")
@@ -97,18 +109,33 @@ def correct(
     from node.keeping import patients
     from node.settings_loading import load_settings
 
+    said = _said(
+        patient_file,
+        {
+            "from_id": from_id,
+            "from_issuer": from_issuer,
+            "to_id": to_id,
+            "to_issuer": to_issuer,
+            "name": name,
+            "birth_date": birth_date,
+            "sex": sex,
+        },
+    )
     given = {
-        "PatientID": to_id,
-        "IssuerOfPatientID": to_issuer,
-        "PatientName": name,
-        "PatientBirthDate": birth_date,
-        "PatientSex": sex,
+        "PatientID": said["to_id"],
+        "IssuerOfPatientID": said["to_issuer"],
+        "PatientName": said["name"],
+        "PatientBirthDate": said["birth_date"],
+        "PatientSex": said["sex"],
     }
+    of = patients.Patient(
+        patient_id=_required(said, "from_id"), issuer_of_patient_id=said["from_issuer"]
+    )
     with open_log_and_queue(load_settings(config)) as (database, queue):
         corrected = patients.correct(
             database,
             queue,
-            patients.Patient(patient_id=from_id, issuer_of_patient_id=from_issuer),
+            of,
             {keyword: value for keyword, value in given.items() if value is not None},
             reason=reason,
             by=by or user_of_this_machine(),
@@ -123,17 +150,17 @@ def correct(
     '--reason "registered twice"'
 )
 def merge(
-    from_id: FromOption,
+    reason: ReasonOption,
+    patient_file: PatientFileOption = None,
+    from_id: FromOption = None,
     into_id: Annotated[
-        str,
+        str | None,
         typer.Option(
             "--into-id",
             metavar="ID",
             help="Patient ID of whom it is; of this patient there is a study in the log.",
-            show_default=False,
         ),
-    ],
-    reason: ReasonOption,
+    ] = None,
     from_issuer: FromIssuerOption = None,
     into_issuer: Annotated[
         str | None,
@@ -155,17 +182,67 @@ def merge(
     from node.keeping import patients
     from node.settings_loading import load_settings
 
+    said = _said(
+        patient_file,
+        {
+            "from_id": from_id,
+            "from_issuer": from_issuer,
+            "into_id": into_id,
+            "into_issuer": into_issuer,
+        },
+    )
+    of, into = (
+        patients.Patient(
+            patient_id=_required(said, f"{which}_id"), issuer_of_patient_id=said[f"{which}_issuer"]
+        )
+        for which in ("from", "into")
+    )
     with open_log_and_queue(load_settings(config)) as (database, queue):
         corrected = patients.merge(
             database,
             queue,
-            patients.Patient(patient_id=from_id, issuer_of_patient_id=from_issuer),
-            patients.Patient(patient_id=into_id, issuer_of_patient_id=into_issuer),
+            of,
+            into,
             reason=reason,
             by=by or user_of_this_machine(),
             at=datetime.now(UTC),
         )
     _print_corrected(corrected, as_json=as_json)
+
+
+def _said(file: BinaryIO | None, options: Mapping[str, str | None]) -> dict[str, str | None]:
+    """Join what the options and the file say of the patients; no message quotes a value."""
+    said = dict(options)
+    if file is None:
+        return said
+    try:
+        read = tomllib.loads(file.read().decode())
+    except ValueError:
+        raise typer.BadParameter(
+            'Expected TOML in UTF-8 with one value a line, as name = "DOE^JANE"; found something '
+            "else.",
+            param_hint="--patient-file",
+        ) from None
+    for key, value in read.items():
+        if key not in options or not isinstance(value, str):
+            raise typer.BadParameter(
+                f"Expected nothing but {', '.join(options)}, each with a value in quotes.",
+                param_hint="--patient-file",
+            )
+        if options[key] is not None:
+            raise typer.BadParameter(
+                f"{key} is given as an option too.", param_hint="--patient-file"
+            )
+        said[key] = value
+    return said
+
+
+def _required(said: Mapping[str, str | None], key: str) -> str:
+    value = said[key]
+    if value is None:
+        option = f"--{key.replace('_', '-')}"
+        raise typer.BadParameter(f"Expected it, or {key} in --patient-file.", param_hint=option)
+    return value
 
 
 def _print_corrected(corrected: "tuple[CorrectedStudy, ...]", *, as_json: bool) -> None:

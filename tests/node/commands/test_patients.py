@@ -5,9 +5,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
 from bench import Bench, phantom
 from command_line import run
+from node.cli import app
 from node.commands.options import ExitCode
 from node.study_log.tables import StudyState
 
@@ -63,3 +65,67 @@ def test_a_patient_who_is_not_in_the_log_is_not_named_in_the_answer(
     assert ended.code == ExitCode.FAILURE
     assert "No study in the log is of that patient" in ended.err
     assert "SECRET" not in ended.err
+
+
+def test_a_patient_is_read_from_a_file(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, bench: Bench
+) -> None:
+    file = tmp_path / "right.toml"
+    file.write_text('from_id = "PHANTOM-0"\nname = "MÜLLER^ÄNNE"\n', encoding="utf-8")
+
+    ended = run(capsys, "patients", "correct", "--patient-file", str(file), "--reason", "misspelt")
+
+    assert ended.out == f"Corrected: {UID}, queued as revision 1.\n"
+    assert bench.study().patient_name == "MÜLLER^ÄNNE"
+
+
+def test_a_merge_is_read_from_standard_input(bench: Bench) -> None:
+    bench.admit(phantom(seed=1))
+
+    ended = CliRunner().invoke(
+        app,
+        ["patients", "merge", "--patient-file", "-", "--reason", "registered twice"],
+        input='from_id = "PHANTOM-0"\ninto_id = "PHANTOM-1"\n',
+    )
+
+    assert ended.output == f"Corrected: {UID}, queued as revision 1.\n"
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b'from_id = "PHANTOM-0"\nnme = "SECRET"\n',
+        b'from_id = "PHANTOM-0"\nsex = 19700101\n',
+        b"SECRET",
+        b'name = "SECRET\xe9"\n',
+        b'name = "SECRET"\n',
+        b'from_id = "PHANTOM-0"\nreason = "SECRET"\n',
+    ],
+)
+def test_a_file_that_is_not_accepted_is_not_quoted(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, bench: Bench, content: bytes
+) -> None:
+    file = tmp_path / "right.toml"
+    file.write_bytes(content)
+
+    ended = run(capsys, "patients", "correct", "--patient-file", str(file), "--reason", "a test")
+
+    assert ended.code == ExitCode.USAGE
+    assert "SECRET" not in ended.out + ended.err
+    assert "patient_corrected" not in bench.events()
+
+
+def test_what_stands_in_the_file_is_not_an_option_too(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    file = tmp_path / "right.toml"
+    file.write_text('from_id = "PHANTOM-0"\nsex = "F"\n')
+
+    ended = run(
+        capsys,
+        *("patients", "correct", "--patient-file", str(file), "--from-id", "PHANTOM-1"),
+        *("--reason", "a test"),
+    )
+
+    assert ended.code == ExitCode.USAGE
+    assert "from_id is given as an option too" in ended.err
