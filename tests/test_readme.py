@@ -10,6 +10,7 @@ ROWS = {
     "AUC by image": "image_auc",
     "AUC by breast": "breast_auc",
     "AUC by woman": "patient_auc",
+    "control: nine intensity statistics, AUC by image": "shortcut_auc",
     "sensitivity by breast at the operating point": "breast_sensitivity",
     "specificity by breast at the operating point": "breast_specificity",
 }
