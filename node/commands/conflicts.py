@@ -16,7 +16,7 @@ from node.commands.options import (
 )
 
 if TYPE_CHECKING:
-    from node.keeping.decide import Decision
+    from node.keeping.conflicts import Decision
 
 app = typer.Typer(invoke_without_command=True)
 
@@ -92,7 +92,7 @@ def accept(
     first are deleted. Asked again, it changes nothing. The node may be running.
     """
     from node.commands.open_log import delete_given_up, find_study, open_log_and_queue
-    from node.keeping.decide import accept as accept_
+    from node.keeping.conflicts import accept as accept_
     from node.settings_loading import load_settings
     from node.store import Store
 
@@ -125,7 +125,7 @@ def discard(
     Asked again, it changes nothing. Should the same data set be sent again it is kept aside again.
     """
     from node.commands.open_log import delete_given_up, find_study, open_log
-    from node.keeping.decide import discard as discard_
+    from node.keeping.conflicts import discard as discard_
     from node.settings_loading import load_settings
     from node.store import Store
 

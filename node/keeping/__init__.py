@@ -1,6 +1,7 @@
 """What is kept, for how long, and whether it is whole.
 
-`decide` settles conflicts, `deletion` takes a study away on request, `retention` lets go of what is
-old and delivered; `remove` deletes the files that any of them gave up. `whole` compares the study
-log with the files, `backup` copies both.
+`conflicts` takes decisions, `deletion` takes a study away on request, `retention` lets go of what
+is old and delivered; `remove` deletes the files that any of them gave up. `patients` puts studies
+under the right patient. `whole` compares the study log with the files, by what `promises` says, and
+`repair` mends; `backup` copies both, `restore` puts them back.
 """

@@ -14,7 +14,7 @@ from node.errors import TriageReason
 from node.intake.admit import Admission
 from node.intake.close_out import CloseOut
 from node.intake.rejection import TITLES, read_rejection_note
-from node.keeping.decide import accept
+from node.keeping.conflicts import accept
 from node.keeping.remove import remove_given_up
 from node.report.write import write_results
 from node.result_kinds import PROFILES, ResultKind

@@ -10,7 +10,7 @@ from sqlalchemy import select
 
 from bench import BEGIN, Bench, phantom
 from node.errors import PermanentError
-from node.keeping.decide import accept
+from node.keeping.conflicts import accept
 from node.keeping.deletion import delete_study
 from node.keeping.patients import CorrectedStudy, Patient, correct, merge
 from node.study_log.corrections import corrected_sha256, corrections_of

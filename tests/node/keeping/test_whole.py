@@ -12,7 +12,7 @@ from bench import BEGIN, Bench, phantom
 from node.commands.fsck import _turn
 from node.errors import PermanentError
 from node.intake.admit import Admission
-from node.keeping.decide import discard
+from node.keeping.conflicts import discard
 from node.keeping.promises import Fault, Kind
 from node.keeping.remove import remove_given_up
 from node.keeping.repair import repair

@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 from bench import BEGIN, Bench, phantom
 from node.errors import PermanentError, UnknownStudy
 from node.intake.admit import Admission
-from node.keeping.decide import Decision, accept, discard
+from node.keeping.conflicts import Decision, accept, discard
 from node.keeping.remove import remove_given_up
 from node.study_log.tables import (
     CloseReason,
