@@ -1,6 +1,7 @@
 """Deletes the files that were given up; whoever was interrupted is finished by the next one."""
 
 import logging
+from collections.abc import Iterator, Sequence
 
 from sqlalchemy import exists, select
 
@@ -35,26 +36,53 @@ def remove_given_up(database: Database, store: Store) -> int:
     Raises
     ------
     OSError
-        If a file cannot be deleted; it stays remembered.
+        If a file cannot be deleted, when all others are; it stays remembered.
     """
-    count = 0
-    while batch := _remove_batch(database, store):
-        count += batch
+    count = after = 0
+    refused: list[OSError] = []
+    while batch := _remove_batch(database, store, after, refused):
+        count += len(batch)
+        after = batch[-1]
+    count -= len(refused)
     if count:
         logger.info("Files deleted", extra={"event": "files_deleted", "count": count})
+    if refused:
+        raise refused[0]
     return count
 
 
-def _remove_batch(database: Database, store: Store) -> int:
+def _remove_batch(
+    database: Database, store: Store, after: int, refused: list[OSError]
+) -> list[int]:
+    """Take the next files in turn, and give the ids of their rows."""
     is_read = exists().where(
         Revision.study_id == Removal.study_id, Revision.state.in_([s.value for s in UNDER_WAY])
     )
     # The rows are held while the files go: who wants a place back waits, see `take_back`.
     with database.writing() as session:
         batch = session.scalars(
-            select(Removal).where(~is_read).order_by(Removal.id).limit(AT_ONCE).with_for_update()
+            select(Removal)
+            .where(~is_read, Removal.id > after)
+            .order_by(Removal.id)
+            .limit(AT_ONCE)
+            .with_for_update()
         ).all()
-        store.remove_durably([removal.path for removal in batch])
-        for removal in batch:
+        for removal in _removed(store, batch, refused):
             session.delete(removal)
-        return len(batch)
+        return [removal.id for removal in batch]
+
+
+def _removed(store: Store, batch: Sequence[Removal], refused: list[OSError]) -> Iterator[Removal]:
+    """Delete files, all in one go if that can be, and give those that are gone."""
+    try:
+        store.remove_durably([removal.path for removal in batch])
+    except OSError:
+        for removal in batch:
+            try:
+                store.remove_durably([removal.path])
+            except OSError as error:
+                refused.append(error)
+            else:
+                yield removal
+    else:
+        yield from batch

@@ -18,7 +18,7 @@ from node.keeping.retention import let_go_of_old
 from node.rerun import reanalyse, retry
 from node.settings import RetentionSettings
 from node.study_log.queries import read_study
-from node.study_log.tables import DeliveryState, Instance, Study, StudyState
+from node.study_log.tables import DeliveryState, Instance, Removal, Study, StudyState
 from peers import files_below
 
 BOTH = RetentionSettings(instances_days=30, results_days=30)
@@ -236,6 +236,21 @@ def test_a_file_that_cannot_be_deleted_is_remembered(
             remove_given_up(bench.database, bench.store)
 
     assert remove_given_up(bench.database, bench.store) == 5
+
+
+def test_a_file_that_cannot_be_deleted_does_not_keep_the_others(bench: Bench) -> None:
+    write(bench, delivered())
+    let_go_of_old(bench.database, INSTANCES, DUE)
+    stuck = files(bench)[0]
+    stuck.unlink()
+    (stuck / "a folder in its place").mkdir(parents=True)
+
+    with pytest.raises(OSError, match=stuck.name):
+        remove_given_up(bench.database, bench.store)
+
+    with bench.database.reading() as session:
+        (left,) = session.scalars(select(Removal.path)).all()
+    assert bench.store.path(left) == stuck
 
 
 def test_what_is_asked_for_without_the_files_is_refused_in_a_sentence(bench: Bench) -> None:
