@@ -29,7 +29,8 @@ from training.export import export, store_kernels_as_float16
 from training.predict import softmax
 from training.settings import TrainingSettings
 
-pytestmark = [pytest.mark.timeout(600)]
+# The whole way through export, once, is in test_run.py.
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 EXPORT_WITH_A_FULL_DISK = """
 import resource, sys
@@ -65,27 +66,37 @@ def evaluated(data_set: DataSet, run: TrainingSettings) -> Manifest:
     return evaluate(data_set, run)
 
 
+@pytest.fixture(scope="module")
+def exported(
+    data_set: DataSet,
+    run: TrainingSettings,
+    evaluated: Manifest,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Path:
+    """What an export wrote; a test that changes it takes a copy."""
+    folder = tmp_path_factory.mktemp("exported") / "weights"
+    export(data_set, run, folder)
+    return folder
+
+
 def contents(folder: Path) -> dict[str, bytes]:
     return {file.name: file.read_bytes() for file in folder.iterdir()}
 
 
 def test_exported_weights_load_and_score_as_the_chosen_ones(
-    data_set: DataSet, run: TrainingSettings, evaluated: Manifest, tmp_path: Path
+    run: TrainingSettings, evaluated: Manifest, exported: Path
 ) -> None:
-    folder = tmp_path / "weights"
+    manifest = read_manifest(exported)
 
-    manifest = export(data_set, run, folder)
-
-    assert read_manifest(folder) == manifest
     same = {"weights_file", "sha256"}
     assert manifest.model_dump(exclude=same) == evaluated.model_dump(exclude=same)
-    assert set(contents(folder)) == {
+    assert set(contents(exported)) == {
         manifest.weights_file, MANIFEST_FILE, "MODEL_CARD.md", "LICENSE",
     }  # fmt: skip
     crops = np.random.default_rng(0).integers(0, 256, (4, *SIZE_PX), np.uint8)
     before = softmax(load(evaluated, run.out_folder), crops)
     # float16 keeps eleven bits of a kernel.
-    np.testing.assert_allclose(softmax(load(manifest, folder), crops), before, atol=0.005)
+    np.testing.assert_allclose(softmax(load(manifest, exported), crops), before, atol=0.005)
 
 
 def test_kernels_stay_float32_where_float16_would_move_a_score(
@@ -121,26 +132,24 @@ def kinds_of(file: h5py.File) -> dict[int, set[str]]:
     return kinds
 
 
-def test_card_and_licence_say_what_the_manifest_says(
-    data_set: DataSet, run: TrainingSettings, evaluated: Manifest, tmp_path: Path
-) -> None:
-    manifest = export(data_set, run, tmp_path / "weights")
+def test_card_and_licence_say_what_the_manifest_says(data_set: DataSet, exported: Path) -> None:
+    manifest = read_manifest(exported)
 
-    card = (tmp_path / "weights" / "MODEL_CARD.md").read_text(encoding="utf-8")
+    card = (exported / "MODEL_CARD.md").read_text(encoding="utf-8")
     assert NOT_FOR_DIAGNOSTIC_USE in card
     assert manifest.figures is not None
     assert f"{manifest.figures.test.image_auc.value:.3f}" in card
     assert all(gap in card for gap in manifest.known_gaps)
-    licence = (tmp_path / "weights" / "LICENSE").read_text(encoding="utf-8")
+    licence = (exported / "LICENSE").read_text(encoding="utf-8")
     assert "non-commercial" in licence
     assert data_set.citation in licence
 
 
 def test_weights_that_changed_since_they_were_evaluated_are_not_exported(
-    data_set: DataSet, run: TrainingSettings, evaluated: Manifest, tmp_path: Path
+    data_set: DataSet, run: TrainingSettings, evaluated: Manifest, exported: Path, tmp_path: Path
 ) -> None:
     folder = tmp_path / "weights"
-    export(data_set, run, folder)
+    shutil.copytree(exported, folder)
     before = contents(folder)
     elsewhere = run.model_copy(update={"out_folder": tmp_path / "run"})
     elsewhere.out_folder.mkdir()
@@ -166,10 +175,10 @@ def test_a_folder_of_other_files_is_not_replaced(
 
 
 def test_a_disk_that_fills_up_leaves_the_old_weights_and_nothing_half_written(
-    data_set: DataSet, run: TrainingSettings, evaluated: Manifest, tmp_path: Path
+    run: TrainingSettings, exported: Path, tmp_path: Path
 ) -> None:
     folder = tmp_path / "weights"
-    manifest = export(data_set, run, folder)
+    shutil.copytree(exported, folder)
     before = contents(folder)
 
     done = subprocess.run(
@@ -184,16 +193,15 @@ def test_a_disk_that_fills_up_leaves_the_old_weights_and_nothing_half_written(
     assert "room and the right to write the weights" in done.stdout
     assert "make room and export again" in done.stdout
     assert contents(folder) == before
-    assert read_manifest(folder) == manifest
+    assert read_manifest(folder) == read_manifest(exported)
     assert [path.name for path in tmp_path.iterdir()] == ["weights"]
     assert resource.getrlimit(resource.RLIMIT_FSIZE)[0] != 1_000_000
 
 
-def test_half_of_a_weights_file_is_not_loadable(
-    data_set: DataSet, run: TrainingSettings, evaluated: Manifest, tmp_path: Path
-) -> None:
+def test_half_of_a_weights_file_is_not_loadable(exported: Path, tmp_path: Path) -> None:
     folder = tmp_path / "weights"
-    weights = folder / export(data_set, run, folder).weights_file
+    shutil.copytree(exported, folder)
+    weights = folder / read_manifest(folder).weights_file
     weights.write_bytes(weights.read_bytes()[: weights.stat().st_size // 2])
 
     with pytest.raises(WeightsError, match="SHA-256"):
