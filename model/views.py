@@ -1,12 +1,13 @@
 """Which breast and which view an image shows, and how it departs from a standard view."""
 
 import re
-from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 
 from pydicom.dataset import Dataset
 from pydicom.multival import MultiValue
+
+from model.attributes import items_of, value_of
 
 
 class Laterality(StrEnum):
@@ -135,7 +136,7 @@ def read_view(ds: Dataset) -> View:
 
 def _values(ds: Dataset, keyword: str) -> list[str]:
     """Every value of an attribute as upper case text; none if it is absent or empty."""
-    value = ds.get(keyword)
+    value = value_of(ds, keyword)
     if value is None:
         return []
     values = value if isinstance(value, MultiValue | list) else [value]
@@ -144,12 +145,11 @@ def _values(ds: Dataset, keyword: str) -> list[str]:
 
 def _view_codes(ds: Dataset) -> tuple[list[str], list[str]]:
     """Code values of the view and of its modifiers."""
-    views: Iterable[Dataset] = ds.get("ViewCodeSequence") or ()
     codes: list[str] = []
     modifiers: list[str] = []
-    for view in views:
+    for view in items_of(ds, "ViewCodeSequence"):
         codes += _values(view, "CodeValue")
-        for modifier in view.get("ViewModifierCodeSequence") or ():
+        for modifier in items_of(view, "ViewModifierCodeSequence"):
             modifiers += _values(modifier, "CodeValue")
     return codes, modifiers
 

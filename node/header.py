@@ -15,11 +15,11 @@ from typing import IO
 
 from pydicom.dataelem import RawDataElement
 from pydicom.dataset import Dataset
-from pydicom.errors import BytesLengthException
 from pydicom.filereader import read_dataset
 from pydicom.tag import BaseTag
 from pydicom.uid import UID
 
+from model.attributes import value_of
 from node.errors import RejectedInstance
 
 CANNOT_UNDERSTAND = 0xC000
@@ -34,16 +34,6 @@ MAX_HEADER_VALUE_BYTES = 1024**2
 """Longer values are not read into memory; a few VOI LUTs of 16 bits are the longest that is asked
 of a header."""
 INFLATE_IN_MEMORY_BYTES = 16 * 1024**2
-
-VALUE_ERRORS = (
-    BytesLengthException,
-    LookupError,
-    NotImplementedError,
-    TypeError,
-    ValueError,
-    struct.error,
-)
-"""What pydicom raises on the value of one element that is not what its VR says."""
 
 _META_LENGTH_END = 144
 """Preamble, prefix, and (0002,0000) with its value."""
@@ -129,21 +119,8 @@ def text_of(ds: Dataset, keyword: str) -> str:
 
     What is not needed to file an instance must not be a reason to refuse it.
     """
-    try:
-        value = ds.get(keyword)
-    except VALUE_ERRORS:
-        return ""
+    value = value_of(ds, keyword)
     return "" if value is None else str(value).replace("\x00", "").strip()
-
-
-def items_of(ds: Dataset, keyword: str) -> list[Dataset]:
-    """Give the items of a sequence; none if it is missing or is no sequence."""
-    try:
-        value = ds.get(keyword)
-    except VALUE_ERRORS:
-        return []
-    is_many = value is not None and not isinstance(value, str) and hasattr(value, "__iter__")
-    return [item for item in value if isinstance(item, Dataset)] if is_many else []
 
 
 def _read(file: IO[bytes], syntax: UID) -> Dataset:

@@ -78,12 +78,16 @@ ANSWERS = (
 )
 """Every status that a C-STORE request can be answered with."""
 
+TEMPORARY_CONGESTION = (2, 3, 1)
+LOCAL_LIMIT_EXCEEDED = (2, 3, 2)
+"""Transient, by the service provider (presentation): PS3.8 table 9-21."""
+
 REJECTIONS = MappingProxyType(
     {
         (1, 1, 3): "calling AE title is not allowed",
         (1, 1, 7): "called AE title is not this node's",
-        (2, 3, 1): "free disk space is below the low watermark",
-        (2, 3, 2): "too many associations are open",
+        TEMPORARY_CONGESTION: "free disk space is below the low watermark",
+        LOCAL_LIMIT_EXCEEDED: "too many associations are open",
     }
 )
 """Result, source and diagnostic of A-ASSOCIATE-RJ (PS3.8 9.3.4), and when it is sent."""
@@ -91,6 +95,7 @@ REJECTIONS = MappingProxyType(
 ABORTS = (
     "an object is larger than the limit, or the disk fills up while it arrives",
     "a PDU, a command set or an identifier is longer than was agreed",
+    "a command set cannot be read, or its presentation context was not accepted",
     "the peer was silent for longer than the network timeout",
 )
 """When the node aborts an association; nothing of the object under way is kept."""

@@ -8,7 +8,8 @@ from pydicom.tag import BaseTag
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from node.header import VALUE_ERRORS, dataset_offset, read_header
+from model.attributes import VALUE_ERRORS
+from node.header import dataset_offset, read_header
 from node.intake.arrival import Arrival, note, require_file
 from node.store import Store
 from node.study_log.removals import take_back

@@ -5,6 +5,7 @@ commitment report here too: for that the node is the SCU, whoever asked for the 
 """
 
 import logging
+import sys
 import tempfile
 import threading
 import time
@@ -21,7 +22,15 @@ from pynetdicom.ae import ApplicationEntity
 from node.delivery.commitment import answer_report
 from node.delivery.commitment_log import CommitmentLog
 from node.errors import PermanentError
-from node.intake.answers import REJECTIONS, SUCCESS, StoreAnswers, peer, since_ms
+from node.intake.answers import (
+    LOCAL_LIMIT_EXCEEDED,
+    REJECTIONS,
+    SUCCESS,
+    TEMPORARY_CONGESTION,
+    StoreAnswers,
+    peer,
+    since_ms,
+)
 from node.intake.contexts import SupportedContexts
 from node.intake.spool import MAX_PDU_BYTES, StorageAssociation, StorageServer
 from node.settings import Confirmation, Settings
@@ -75,6 +84,7 @@ class Receiver:
             ],
         )
         self._server: StorageServer | None = None
+        self._asking: set[StorageAssociation] = set()
         self._brought: dict[StorageAssociation, _Brought] = {}
         self._changed = threading.Condition()
         self._set_up = ExitStack()
@@ -99,7 +109,8 @@ class Receiver:
         self._set_up.enter_context(_libraries_set_up(self._store))
         ae = ApplicationEntity(ae_title=self._settings.ae_title)
         ae.maximum_pdu_size = MAX_PDU_BYTES
-        ae.maximum_associations = self._settings.max_associations
+        # Counted here: pynetdicom would count every connection, one that never says a word too.
+        ae.maximum_associations = sys.maxsize
         ae.network_timeout = self._settings.network_timeout_s
         ae.require_called_aet = True
         ae.require_calling_aet = self._contexts.callers
@@ -179,17 +190,21 @@ class Receiver:
         return self._store.free_bytes() < self._settings.low_watermark_bytes
 
     def _on_requested(self, event: evt.Event) -> None:
-        """Offer the caller what it may do; keep room ahead of what arrives.
+        """Offer the caller what it may do; turn it away if the disk is low or all places are taken.
 
-        An object is on the disk before it can be refused.
+        Room is kept ahead of what arrives: an object is on the disk before it can be refused.
         """
         assoc: Any = event.assoc
         caller = assoc.requestor.primitive.calling_ae_title.strip()
         assoc.acceptor.supported_contexts = self._contexts.offered_to(caller)
-        if not self._is_disk_low():
+        with self._changed:
+            is_full = len(self._asking) + len(self._brought) >= self._settings.max_associations
+            if not is_full:
+                self._asking.add(assoc)
+        if not is_full and not self._is_disk_low():
             return
         assoc.requestor.ae_title = assoc.requestor.primitive.calling_ae_title
-        assoc.acse.send_reject(0x02, 0x03, 0x01)
+        assoc.acse.send_reject(*(LOCAL_LIMIT_EXCEEDED if is_full else TEMPORARY_CONGESTION))
         evt.trigger(assoc, evt.EVT_REJECTED, {})
         assoc.kill()
 
@@ -208,6 +223,7 @@ class Receiver:
     def _on_accepted(self, event: evt.Event) -> None:
         assoc = cast("StorageAssociation", event.assoc)
         with self._changed:
+            self._asking.discard(assoc)
             self._brought[assoc] = _Brought(accepted_at_s=time.monotonic())
         refused = [str(context.abstract_syntax) for context in assoc.rejected_contexts]
         logger.log(
@@ -230,6 +246,7 @@ class Receiver:
 
     def _on_end(self, assoc: StorageAssociation) -> None:
         with self._changed:
+            self._asking.discard(assoc)
             brought = self._brought.pop(assoc, None)
             self._changed.notify_all()
         if brought is None:

@@ -16,8 +16,9 @@ from pydicom.uid import KeyObjectSelectionDocumentStorage
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from model.attributes import items_of
 from node.errors import TriageReason
-from node.header import items_of, text_of
+from node.header import text_of
 from node.intake.arrival import Arrival, note
 from node.store import is_uid
 from node.study_log.removals import give_up

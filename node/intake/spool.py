@@ -27,6 +27,9 @@ from pynetdicom.dimse_messages import C_STORE_RQ
 from pynetdicom.presentation import PresentationContext
 from pynetdicom.transport import AssociationSocket, RequestHandler, ThreadedAssociationServer
 
+from model.attributes import VALUE_ERRORS
+from node.intake.upper_layer import UpperLayer
+
 if TYPE_CHECKING:
     from pynetdicom.pdu_primitives import P_DATA
 
@@ -79,6 +82,8 @@ class SpoolingDIMSE(DIMSEServiceProvider):
     def __init__(self, assoc: "StorageAssociation", max_dataset_bytes: int) -> None:
         super().__init__(assoc)
         self._max_dataset_bytes = max_dataset_bytes
+        # Messages arrive in the thread of the upper layer, their end comes in the association's.
+        self._lock = threading.Lock()
         self._is_ended = False
         self._hash = hashlib.sha256()
         self._dataset_bytes = 0
@@ -88,18 +93,24 @@ class SpoolingDIMSE(DIMSEServiceProvider):
 
     def receive_primitive(self, primitive: "P_DATA") -> None:
         """Pass what arrived on to pynetdicom, unless a limit was broken."""
-        if self._is_ended:
-            return
-        excess = self._account_for(primitive)
-        if excess:
-            self._end(excess)
-            return
+        with self._lock:
+            if self._is_ended:
+                return
+            fault = self._account_for(primitive) or self._decode(primitive)
+            if self.message is not None and self.message._data_set_path is not None:
+                self._spooled.add(cast("Path", self.message._data_set_path))
+            if fault:
+                self._end(fault)
+
+    def _decode(self, primitive: "P_DATA") -> str:
+        """Let pynetdicom have it; return what went wrong, or nothing."""
         try:
             super().receive_primitive(primitive)
         except OSError as error:
-            self._end(f"the object could not be written to disk: {error.strerror}")
-        if self.message is not None and self.message._data_set_path is not None:
-            self._spooled.add(cast("Path", self.message._data_set_path))
+            return f"the object could not be written to disk: {error.strerror}"
+        except (AttributeError, *VALUE_ERRORS) as error:  # of a command set that is none
+            return f"a message that cannot be understood: {type(error).__name__}"
+        return ""
 
     def note_message(self, event: evt.Event) -> None:
         """Put the finished hash beside the file it belongs to; bound to ``EVT_DIMSE_RECV``."""
@@ -119,17 +130,23 @@ class SpoolingDIMSE(DIMSEServiceProvider):
 
     def discard(self) -> None:
         """Delete every file that was not moved away: its object was never acknowledged."""
-        if self.message is not None and self.message._data_set_file is not None:
-            with contextlib.suppress(OSError):  # closing writes once more: the disk may be full
-                self.message._data_set_file.close()
-        for path in self._spooled:
-            path.unlink(missing_ok=True)
-        self._spooled.clear()
-        self._receptions.clear()
+        with self._lock:
+            self._is_ended = True  # what still comes in is too late to be answered
+            if self.message is not None and self.message._data_set_file is not None:
+                with contextlib.suppress(OSError):  # closing writes once more: the disk may be full
+                    self.message._data_set_file.close()
+            for path in self._spooled:
+                path.unlink(missing_ok=True)
+            self._spooled.clear()
+            self._receptions.clear()
 
     def _account_for(self, primitive: "P_DATA") -> str:
-        """Count and hash the fragments; return which limit they break, or nothing."""
-        for _context_id, fragment in primitive.presentation_data_value_list:
+        """Count and hash the fragments; return which rule they break, or nothing."""
+        for context_id, fragment in primitive.presentation_data_value_list:
+            if context_id not in self.assoc._accepted_cx:
+                return "a message in a presentation context that was not accepted"
+            if not fragment:
+                return "a fragment without its message control header"
             if fragment[0] & _IS_COMMAND:
                 self._command_bytes += len(fragment) - 1
                 if self._command_bytes > MAX_COMMAND_BYTES:
@@ -185,6 +202,10 @@ class StorageAssociation(Association):
     ) -> None:
         super().__init__(ae, MODE_ACCEPTOR)
         self._on_end = on_end
+        self.dul = UpperLayer(self)
+        # Set again, for they set the timers of the upper layer too.
+        self.acse_timeout = self.acse_timeout
+        self.network_timeout = self.network_timeout
         self._spooling = SpoolingDIMSE(self, max_dataset_bytes)
         self.dimse = self._spooling
         self.bind(evt.EVT_DIMSE_RECV, self._spooling.note_message)
@@ -200,6 +221,11 @@ class StorageAssociation(Association):
         finally:
             self._spooling.discard()
             self._on_end(self)
+
+    def _run_reactor(self) -> None:
+        """Serve requests, and let the last word to the peer go out before the connection ends."""
+        super()._run_reactor()
+        self.dul.join(self.acse_timeout)
 
 
 class PDUSocket(AssociationSocket):

@@ -13,10 +13,11 @@ from pydicom.uid import (
     DigitalMammographyXRayImageStorageForProcessing,
 )
 
+from model.attributes import items_of
 from model.views import ViewModifier, read_view
 from node.equipment import MANUFACTURER, MODEL_NAME
 from node.errors import TriageReason, UnsuitableInstance
-from node.header import items_of, text_of
+from node.header import text_of
 
 TOMOSYNTHESIS_SOP_CLASSES = frozenset(
     (

@@ -14,9 +14,10 @@ from pydicom.filereader import read_file_meta_info
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from model.attributes import VALUE_ERRORS
 from node.analysis.rescue import UNDER_WAY
 from node.errors import PermanentError, RejectedInstance
-from node.header import VALUE_ERRORS, dataset_offset, read_header, sha256_from, text_of
+from node.header import dataset_offset, read_header, sha256_from, text_of
 from node.keeping.promises import Fault, Kind, Promise, promises_of, wrong_with
 from node.store import Store
 from node.study_log.database import Database

@@ -333,6 +333,45 @@ def test_what_is_acknowledged_is_on_the_disk_as_it_came(node: Node) -> None:
     assert dcmread(path).SOPInstanceUID == ds.SOPInstanceUID
 
 
+def with_sequence(content: bytes) -> bytes:
+    """Put an Acquisition Context Sequence (0040,0555) of that content into a mammogram."""
+    ds = phantom()
+    del ds.AcquisitionContextSequence
+    ds.add_new(0x00400556, "ST", "MARK")
+    head, mark, rest = encoded(ds).partition(b"\x40\0\x56\x05ST")
+    assert mark
+    sequence = b"\x40\0\x55\x05SQ\0\0" + len(content).to_bytes(4, "little") + content
+    return head + sequence + mark + rest
+
+
+ITEM = b"\xfe\xff\0\xe0"
+DEEP = 3000
+
+
+def test_sequences_that_cannot_be_read_differ_and_are_kept(node: Node) -> None:
+    """Their length is given: they are skipped, and nobody needs to know what is inside."""
+    contents = (b"\1\2\3\4", ITEM + b"\x63\0\0\0", (ITEM + b"\xff" * 4) * DEEP, ITEM)
+
+    statuses = [send_one(node, with_sequence(content)) for content in contents]
+
+    assert statuses == [SUCCESS] * len(contents)
+    assert len(node.instances()) == 1
+    assert len(node.conflicts()) == len(contents) - 1
+    assert node.answers_echo()
+
+
+def test_a_view_modifier_of_no_known_vr_is_no_reason_to_refuse(node: Node) -> None:
+    whole = encoded(phantom())
+    head, tag, rest = whole.partition(b"\x54\0\x22\x02SQ")
+    assert tag
+
+    status = send_one(node, head + tag[:4] + b"ZZ" + rest)
+
+    assert status == SUCCESS
+    assert len(node.instances()) == 1
+    assert node.answers_echo()
+
+
 def test_another_called_ae_title_is_rejected_for_good(node: Node) -> None:
     association = associate(node, called="SOMEBODY")
 

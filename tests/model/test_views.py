@@ -1,6 +1,7 @@
 """Side and view, from standard attributes and from what film sets use instead."""
 
 import pytest
+from pydicom.dataelem import RawDataElement
 from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence
 
@@ -119,3 +120,14 @@ def test_an_empty_data_set_shows_nothing_that_is_known() -> None:
     view = read_view(Dataset())
 
     assert (view.laterality, view.view_position, view.modifiers) == (None, None, frozenset())
+
+
+def test_view_codes_that_cannot_be_read_say_nothing() -> None:
+    ds = mammogram()
+    tag = ds.data_element("ViewCodeSequence").tag  # type: ignore[union-attr]  # it has one
+    ds[tag] = RawDataElement(tag, "ZZ", 4, b"1234", 0, False, True)
+
+    view = read_view(ds)
+
+    assert (view.laterality, view.view_position) == ("R", "CC")
+    assert view.modifiers == frozenset()

@@ -1,0 +1,78 @@
+"""The upper layer of an association (PS3.8 9.2), for peers that keep to nothing.
+
+pynetdicom's state machine does the work. Two things are closed here: an event that crosses another
+one ends the connection in order instead of the thread, and what a peer goes on sending after its
+association was aborted is thrown away unread, not answered and logged piece by piece.
+"""
+
+import logging
+from typing import cast
+
+from pynetdicom.dul import DULServiceProvider
+from pynetdicom.fsm import InvalidEventError
+from pynetdicom.pdu import A_ABORT_RQ
+from pynetdicom.transport import AssociationSocket
+
+from model.attributes import VALUE_ERRORS
+
+logger = logging.getLogger(__name__)
+
+AWAITING_CLOSE = "Sta13"
+"""PS3.8 table 9-5: awaiting transport connection close indication."""
+
+SERVICE_PROVIDER = 0x02
+INVALID_PDU_PARAMETER_VALUE = 0x06
+"""Source and reason of an A-ABORT, PS3.8 table 9-26."""
+
+_DISCARDED_BYTES = 64 * 1024
+
+
+class UpperLayer(DULServiceProvider):
+    """The upper layer service provider of an association that the node accepts."""
+
+    def run_reactor(self) -> None:
+        """Serve the connection until it ends."""
+        is_in_order = False
+        try:
+            super().run_reactor()
+            is_in_order = True
+        except InvalidEventError:
+            # As when the node accepts an association that the peer has broken at that moment: the
+            # state machine of PS3.8 9.2 has no such transition. There is nobody left to talk to.
+            self._note_end("spoke out of turn")
+        except (AttributeError, *VALUE_ERRORS) as error:
+            self._note_end(f"sent a PDU that cannot be understood: {type(error).__name__}")
+            self._abort()
+        finally:
+            if not is_in_order:
+                self._connection().close()
+            # The association may still be waiting for its request: none will come.
+            self.to_user_queue.put(None)
+
+    def _abort(self) -> None:
+        """Send an A-ABORT past the state machine, PS3.8 9.3.8."""
+        abort = A_ABORT_RQ()
+        abort.source = SERVICE_PROVIDER
+        abort.reason_diagnostic = INVALID_PDU_PARAMETER_VALUE
+        self._connection().send(abort.encode())
+
+    def _note_end(self, reason: str) -> None:
+        logger.warning(
+            "Connection ended by the node", extra={"event": "connection_ended", "reason": reason}
+        )
+
+    def _read_pdu_data(self) -> None:
+        """Read one PDU; once the association is over, only take what comes from the line."""
+        if self.state_machine.current_state != AWAITING_CLOSE:
+            super()._read_pdu_data()
+            return
+        connection = self._connection().socket
+        try:
+            is_closed = connection is None or not connection.recv(_DISCARDED_BYTES)
+        except OSError:
+            is_closed = True
+        if is_closed:
+            self.event_queue.put("Evt17")  # PS3.8 table 9-3: transport connection closed
+
+    def _connection(self) -> AssociationSocket:
+        return cast("AssociationSocket", self.socket)
