@@ -25,6 +25,7 @@ from node.report.object_profiles import OBJECT_PROFILES, ObjectProfile
 from node.result_kinds import PROFILES
 from node.settings import Settings
 from node.settings_faults import described_settings
+from node.store import MAX_UID_LENGTH
 
 _AI_RESULTS = {
     "encoding": "Comprehensive 3D SR, TID 1500: `score_report` and `measurement_report`, with "
@@ -104,6 +105,10 @@ def _receiving() -> Iterable[str]:
                 ),
             ),
             ("Largest PDU received", f"{spool.MAX_PDU_BYTES} bytes"),
+            (
+                "Connections without an association",
+                f"{spool.MAX_WAITING_CONNECTIONS} at the same time; a further one is closed",
+            ),
             ("Asynchronous operations", "not supported"),
             ("SOP Class Extended and User Identity Negotiation", "not supported"),
             (
@@ -115,6 +120,8 @@ def _receiving() -> Iterable[str]:
                 for key, value, text in described_settings(
                     "receive.max_associations",
                     "receive.max_object_bytes",
+                    "receive.max_study_instances",
+                    "receive.max_study_bytes",
                     "receive.network_timeout_s",
                     "receive.low_watermark_bytes",
                 )
@@ -147,7 +154,11 @@ in Explicit and Implicit VR Little Endian and Explicit VR Big Endian.
 A data set is walked to its last byte, its pixels unread. One of more than
 {header.MAX_ELEMENTS} elements, with sequences nested more than {header.MAX_DEPTH} deep, or with
 more than {header.MAX_HEADER_BYTES} bytes to be read before the pixel data is refused with
-0x{header.CANNOT_UNDERSTAND:04X}. No attribute is coerced.
+0x{header.CANNOT_UNDERSTAND:04X}. So is a deflated one that inflates to more than
+`receive.max_object_bytes`, or to more than {header.MAX_INFLATION} times its size and
+{header.ALWAYS_INFLATED_BYTES} bytes, and one whose UIDs are not digits and single dots of at most
+{MAX_UID_LENGTH} characters. A sequence of known length is not entered: what is wrong inside is no
+reason to refuse. No attribute is coerced.
 
 ### When a study is complete
 

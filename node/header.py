@@ -34,6 +34,11 @@ MAX_HEADER_VALUE_BYTES = 1024**2
 """Longer values are not read into memory; a few VOI LUTs of 16 bits are the longest that is asked
 of a header."""
 INFLATE_IN_MEMORY_BYTES = 16 * 1024**2
+MAX_INFLATION = 100
+"""How many times its size a deflated data set may inflate to; what is made to fill a disk reaches
+1,000."""
+ALWAYS_INFLATED_BYTES = 256 * 1024**2
+"""Up to here the ratio does not count: the largest image that is analysed may be all air."""
 
 _META_LENGTH_END = 144
 """Preamble, prefix, and (0002,0000) with its value."""
@@ -153,13 +158,18 @@ def _is_pixel_data(tag: BaseTag, _vr: str | None, _length: int) -> bool:
 def _inflate(source: IO[bytes], target: IO[bytes], max_bytes: int | None) -> None:
     """Inflate a Deflated Explicit VR Little Endian data set (PS3.5 A.5), up to a limit."""
     inflater = zlib.decompressobj(-zlib.MAX_WBITS)
-    size = 0
+    begin, size = source.tell(), 0
     try:
         while not inflater.eof and (chunk := inflater.unconsumed_tail or source.read(_CHUNK_BYTES)):
             piece = inflater.decompress(chunk, _CHUNK_BYTES)
             size += target.write(piece)
-            if max_bytes is not None and size > max_bytes:
+            if max_bytes is None:
+                continue
+            if size > max_bytes:
                 raise _rejected(f"inflates to more than the {max_bytes} bytes that are taken")
+            taken = source.tell() - begin
+            if size > max(ALWAYS_INFLATED_BYTES, MAX_INFLATION * taken):
+                raise _rejected(f"inflates to more than {MAX_INFLATION} times its size")
     except zlib.error as error:
         raise _rejected("expected a deflated data set, found something else") from error
     if not inflater.eof:

@@ -138,6 +138,10 @@ class ReceiveSettings(Section):
     """Associations open at the same time; a further one is rejected as transient."""
     max_object_bytes: Annotated[int, Field(ge=1)] = 4 * 1024**3
     """Largest data set taken; a larger one aborts its association."""
+    max_study_instances: Annotated[int, Field(ge=1)] = 10_000
+    """Instances that one study may have; more are refused as out of resources."""
+    max_study_bytes: Annotated[int, Field(ge=1)] = 64 * 1024**3
+    """What the instances of one study may take together; more are refused as out of resources."""
     network_timeout_s: Annotated[float, Field(gt=0)] = 60
     """An association that is silent for so long is aborted."""
     low_watermark_bytes: Annotated[int, Field(ge=0)] = 2 * 1024**3

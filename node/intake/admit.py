@@ -9,15 +9,16 @@ import logging
 from contextlib import suppress
 from enum import StrEnum
 
-from sqlalchemy import exists, insert, select, update
+from sqlalchemy import exists, func, insert, select, update
 from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 from sqlalchemy.orm import Session
 
-from node.errors import TriageReason
+from node.errors import RejectedInstance, TriageReason
 from node.intake.arrival import Arrival, note, require_file
 from node.intake.aside import keep_aside
 from node.intake.facts import instance_facts, patient_facts
 from node.intake.rejection import read_rejection_note, take_out
+from node.settings import ReceiveSettings
 from node.store import Store
 from node.study_log.database import Database, lock_study
 from node.study_log.removals import is_given_up, take_back
@@ -32,6 +33,9 @@ from node.study_log.tables import (
 
 logger = logging.getLogger(__name__)
 
+OUT_OF_RESOURCES = 0xA700
+"""PS3.4 B.2.3, Refused: Out of Resources."""
+
 
 class Admission(StrEnum):
     """What became of an instance; the values stand in the log."""
@@ -41,7 +45,13 @@ class Admission(StrEnum):
     CONFLICT = "conflict"
 
 
-def admit(arrival: Arrival, *, database: Database, store: Store) -> Admission:
+def admit(
+    arrival: Arrival,
+    *,
+    database: Database,
+    store: Store,
+    limits: ReceiveSettings | None = None,
+) -> Admission:
     """Make an instance durable, unless it is there already.
 
     When this returns, the sender may forget the instance.
@@ -54,9 +64,14 @@ def admit(arrival: Arrival, *, database: Database, store: Store) -> Admission:
         Of the study log.
     store
         Of the files.
+    limits
+        What a study may hold; None for anything.
 
     Raises
     ------
+    RejectedInstance
+        With status 0xA700, if the study is as large as it may be. Where several associations
+        bring it at once, each may go over by one.
     OSError
         If the store cannot take it, as when the disk is full. Then, and if the log cannot, its
         file is where it was.
@@ -67,6 +82,8 @@ def admit(arrival: Arrival, *, database: Database, store: Store) -> Admission:
         known = _find(session, arrival.sop_instance_uid)
         if known is not None and _holds(session, known, arrival.dataset_sha256):
             return Admission.DUPLICATE
+        if limits is not None:
+            _require_room(session, arrival, limits)
     # On the disk first, in a place of its own: whoever wins the race for the row below, neither
     # file is written over.
     identity = {
@@ -111,6 +128,25 @@ def _is_promised(session: Session, place: str) -> bool:
     instance = exists().where(Instance.path == place, Instance.removed_at.is_(None))
     conflict = exists().where(Conflict.path == place, Conflict.state == ConflictState.OPEN)
     return bool(session.scalar(select(instance | conflict)))
+
+
+def _require_room(session: Session, arrival: Arrival, limits: ReceiveSettings) -> None:
+    """Let no study grow without end, whoever it is that sends it."""
+    held = (
+        select(func.count(Instance.id), func.coalesce(func.sum(Instance.size_bytes), 0))
+        .join(Instance.study)
+        .where(
+            Study.study_instance_uid == arrival.study_instance_uid, Instance.removed_at.is_(None)
+        )
+    )
+    count, size_bytes = session.execute(held).one()
+    if count >= limits.max_study_instances:
+        found = f"{count} instances, as many as receive.max_study_instances allows"
+    elif size_bytes + arrival.dataset_bytes > limits.max_study_bytes:
+        found = f"{size_bytes} bytes; with this instance more than receive.max_study_bytes allows"
+    else:
+        return
+    raise RejectedInstance(status=OUT_OF_RESOURCES, reason=f"the study has {found}")
 
 
 def _take_back(database: Database, place: str) -> None:

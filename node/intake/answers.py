@@ -17,7 +17,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from node.errors import RejectedInstance
 from node.header import CANNOT_UNDERSTAND, read_header, text_of
-from node.intake.admit import Admission, admit
+from node.intake.admit import OUT_OF_RESOURCES, Admission, admit
 from node.intake.arrival import Arrival
 from node.intake.spool import StorageAssociation
 from node.settings import ReceiveSettings
@@ -27,7 +27,6 @@ from node.study_log.database import Database
 logger = logging.getLogger(__name__)
 
 SUCCESS = 0x0000
-OUT_OF_RESOURCES = 0xA700
 DATA_SET_DOES_NOT_MATCH = 0xA900
 
 
@@ -57,6 +56,7 @@ ANSWERS = (
         when=(
             "free disk space is below the low watermark; nothing is kept",
             "the disk or the database cannot take the instance now",
+            "the study has as many instances or bytes as one may have; nothing is kept",
         ),
     ),
     Answer(
@@ -72,6 +72,7 @@ ANSWERS = (
         meaning="Error: Cannot Understand",
         when=(
             "not a data set, or only the beginning of one",
+            "a deflated data set that inflates to too much",
             "no SOP, Study or Series Instance UID, or one that is not a UID",
         ),
     ),
@@ -158,7 +159,9 @@ class StoreAnswers:
             fields["size_bytes"] = arrival.dataset_bytes
             # Before its row can be seen: close-out looks at both.
             self._note_study(cast("StorageAssociation", event.assoc), arrival.study_instance_uid)
-            admission = admit(arrival, database=self._database, store=self._store)
+            admission = admit(
+                arrival, database=self._database, store=self._store, limits=self._settings
+            )
         except RejectedInstance as rejected:
             return _refuse(fields, status=rejected.status, reason=rejected.reason)
         except (OSError, SQLAlchemyError) as error:

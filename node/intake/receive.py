@@ -32,7 +32,12 @@ from node.intake.answers import (
     since_ms,
 )
 from node.intake.contexts import SupportedContexts
-from node.intake.spool import MAX_PDU_BYTES, StorageAssociation, StorageServer
+from node.intake.spool import (
+    MAX_PDU_BYTES,
+    MAX_WAITING_CONNECTIONS,
+    StorageAssociation,
+    StorageServer,
+)
 from node.settings import Confirmation, Settings
 from node.store import Store
 from node.study_log.database import Database
@@ -121,6 +126,7 @@ class Receiver:
                 address,
                 self._settings.ae_title,
                 self._contexts.offered_to(""),
+                max_connections=self._settings.max_associations + MAX_WAITING_CONNECTIONS,
                 max_dataset_bytes=self._settings.max_object_bytes,
                 on_end=self._on_end,
                 evt_handlers=[

@@ -41,6 +41,9 @@ MAX_PDU_BYTES = 256 * 1024
 MAX_PDU_BYTES_READ = 1024**2
 """No PDU longer than this is read, an A-ASSOCIATE-RQ with all its presentation contexts either."""
 
+MAX_WAITING_CONNECTIONS = 400
+"""Connections without an association: who opens more of them holds nobody up."""
+
 MAX_COMMAND_BYTES = 64 * 1024
 MAX_IDENTIFIER_BYTES = 1024**2
 """Of the data set of any other message than C-STORE: pynetdicom keeps those in memory."""
@@ -267,6 +270,8 @@ class StorageServer(ThreadedAssociationServer):
     ----------
     ae, address, ae_title, contexts, evt_handlers
         As for its base.
+    max_connections
+        Open at the same time; a further one is closed unheard.
     max_dataset_bytes, on_end
         As for `StorageAssociation`.
     """
@@ -281,10 +286,12 @@ class StorageServer(ThreadedAssociationServer):
         ae_title: str,
         contexts: list[PresentationContext],
         *,
+        max_connections: int,
         max_dataset_bytes: int,
         on_end: Callable[[StorageAssociation], None],
         evt_handlers: list[evt.EventHandlerType],
     ) -> None:
+        self.max_connections = max_connections
         self.max_dataset_bytes = max_dataset_bytes
         self.on_end = on_end
         super().__init__(
@@ -295,6 +302,10 @@ class StorageServer(ThreadedAssociationServer):
             evt_handlers=evt_handlers,
             request_handler=_StorageRequestHandler,
         )
+
+    def verify_request(self, request: object, client_address: object) -> bool:
+        """Let a connection in unless too many are open: each takes a file descriptor for itself."""
+        return len(self.active_associations) < self.max_connections
 
     def close(self) -> None:
         """Take no further connection; those that are open go on."""

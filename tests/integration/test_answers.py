@@ -360,6 +360,33 @@ def test_sequences_that_cannot_be_read_differ_and_are_kept(node: Node) -> None:
     assert node.answers_echo()
 
 
+def test_a_study_takes_as_many_instances_as_it_may_have_and_knows_those_again(
+    tmp_path: Path,
+) -> None:
+    images = [phantom(instance_number=number) for number in range(3)]
+    with running(tmp_path, max_study_instances=2) as node:
+        statuses = [
+            send_one(node, encoded(ds), sop_instance_uid=str(ds.SOPInstanceUID))
+            for ds in (*images, images[0])
+        ]
+
+        assert statuses == [SUCCESS, SUCCESS, OUT_OF_RESOURCES, SUCCESS]
+        assert len(node.files()) == 2
+
+
+def test_a_study_takes_as_many_bytes_as_it_may_have(tmp_path: Path) -> None:
+    first, second = phantom(instance_number=1), phantom(instance_number=2)
+    other = phantom(seed=5)
+    with running(tmp_path, max_study_bytes=len(WHOLE) + 1000) as node:
+        statuses = [
+            send_one(node, encoded(ds), sop_instance_uid=str(ds.SOPInstanceUID))
+            for ds in (first, second, other)
+        ]
+
+        assert statuses == [SUCCESS, OUT_OF_RESOURCES, SUCCESS]
+        assert len(node.files()) == 2
+
+
 def test_a_view_modifier_of_no_known_vr_is_no_reason_to_refuse(node: Node) -> None:
     whole = encoded(phantom())
     head, tag, rest = whole.partition(b"\x54\0\x22\x02SQ")

@@ -253,3 +253,20 @@ def test_a_value_that_cannot_be_read_is_no_text() -> None:
 
     assert text_of(ds, "SamplesPerPixel") == ""
     assert text_of(ds, "Modality") == "MG"
+
+
+def test_a_data_set_that_inflates_without_end_is_refused_before_it_fills_the_disk(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(header, "ALWAYS_INFLATED_BYTES", 10_000)
+    deflater = zlib.compressobj(wbits=-zlib.MAX_WBITS)
+    path = tmp_path / "bomb"
+    path.write_bytes(deflater.compress(bytes(50 * 1024**2)) + deflater.flush())
+
+    with pytest.raises(RejectedInstance, match="more than 100 times its size"):
+        read_header(
+            path,
+            transfer_syntax_uid=DeflatedExplicitVRLittleEndian,
+            dataset_offset=0,
+            max_dataset_bytes=10**9,
+        )

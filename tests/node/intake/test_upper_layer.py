@@ -162,6 +162,31 @@ def test_connections_that_ask_for_nothing_take_nobody_s_place(tmp_path: Path) ->
     assert statuses == [SUCCESS]
 
 
+def test_a_connection_too_many_is_closed_unheard(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("node.intake.receive.MAX_WAITING_CONNECTIONS", 1)
+    with receiver_in(tmp_path, max_associations=1) as receiver, ExitStack() as silent:
+        for _ in range(2):
+            silent.enter_context(socket.create_connection(("127.0.0.1", receiver.port)))
+        with socket.create_connection(("127.0.0.1", receiver.port), timeout=20) as one_too_many:
+            heard = hear_until_closed(one_too_many)
+        silent.close()
+
+        wait_until(lambda: can_associate(receiver.port), "the others to be forgotten")
+
+    assert heard == b""
+
+
+def can_associate(port: int) -> bool:
+    ae = AE(ae_title="TESTSCU")
+    ae.add_requested_context(IMAGE.SOPClassUID, ExplicitVRLittleEndian)
+    assoc = ae.associate("127.0.0.1", port, ae_title="MAMMONODE")
+    if assoc.is_established:
+        assoc.release()
+    return bool(assoc.is_released)
+
+
 def test_a_rejected_request_takes_nobody_s_place(tmp_path: Path) -> None:
     with receiver_in(tmp_path, max_associations=1) as receiver:
         ae = AE(ae_title="TESTSCU")
