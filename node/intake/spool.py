@@ -292,6 +292,7 @@ class StorageServer(ThreadedAssociationServer):
         evt_handlers: list[evt.EventHandlerType],
     ) -> None:
         self.max_connections = max_connections
+        self._connections: list[socket.socket] = []
         self.max_dataset_bytes = max_dataset_bytes
         self.on_end = on_end
         super().__init__(
@@ -303,9 +304,13 @@ class StorageServer(ThreadedAssociationServer):
             request_handler=_StorageRequestHandler,
         )
 
-    def verify_request(self, request: object, client_address: object) -> bool:
+    def verify_request(self, request: socket.socket, client_address: object) -> bool:
         """Let a connection in unless too many are open: each takes a file descriptor for itself."""
-        return len(self.active_associations) < self.max_connections
+        self._connections = [each for each in self._connections if each.fileno() >= 0]
+        if len(self._connections) >= self.max_connections:
+            return False
+        self._connections.append(request)
+        return True
 
     def close(self) -> None:
         """Take no further connection; those that are open go on."""

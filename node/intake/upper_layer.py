@@ -1,13 +1,16 @@
 """The upper layer of an association (PS3.8 9.2), for peers that keep to nothing.
 
-pynetdicom's state machine does the work. Two things are closed here: an event that crosses another
-one ends the connection in order instead of the thread, and what a peer goes on sending after its
-association was aborted is thrown away unread, not answered and logged piece by piece.
+pynetdicom's state machine does the work. Three things are added: an event that crosses another one
+ends the connection in order instead of the thread; what a peer goes on sending after an abort is
+thrown away unread, not answered and logged piece by piece; a silent connection costs next to
+nothing.
 """
 
 import logging
+import time
 from typing import cast
 
+from pynetdicom.association import Association
 from pynetdicom.dul import DULServiceProvider
 from pynetdicom.fsm import InvalidEventError
 from pynetdicom.pdu import A_ABORT_RQ
@@ -20,6 +23,12 @@ logger = logging.getLogger(__name__)
 AWAITING_CLOSE = "Sta13"
 """PS3.8 table 9-5: awaiting transport connection close indication."""
 
+ATTENTIVE_S = 0.5
+"""After so long without a word a connection is looked at more seldom."""
+ATTENTIVE_LOOK_S = 0.001
+IDLE_LOOK_S = 0.05
+"""Between two looks: hundreds of silent connections must not take the processor from the others."""
+
 SERVICE_PROVIDER = 0x02
 INVALID_PDU_PARAMETER_VALUE = 0x06
 """Source and reason of an A-ABORT, PS3.8 table 9-26."""
@@ -29,6 +38,10 @@ _DISCARDED_BYTES = 64 * 1024
 
 class UpperLayer(DULServiceProvider):
     """The upper layer service provider of an association that the node accepts."""
+
+    def __init__(self, assoc: Association) -> None:
+        super().__init__(assoc)
+        self._heard_at_s = time.monotonic()
 
     def run_reactor(self) -> None:
         """Serve the connection until it ends."""
@@ -60,6 +73,16 @@ class UpperLayer(DULServiceProvider):
         logger.warning(
             "Connection ended by the node", extra={"event": "connection_ended", "reason": reason}
         )
+
+    def _is_transport_event(self) -> bool:
+        """See whether something has come; look more seldom where nothing has for a while."""
+        has_come = super()._is_transport_event()
+        now_s = time.monotonic()
+        if has_come:
+            self._heard_at_s = now_s
+        is_attentive = now_s - self._heard_at_s < ATTENTIVE_S
+        self._run_loop_delay = ATTENTIVE_LOOK_S if is_attentive else IDLE_LOOK_S
+        return has_come
 
     def _read_pdu_data(self) -> None:
         """Read one PDU; once the association is over, only take what comes from the line."""
