@@ -19,7 +19,7 @@ from pydicom.filereader import read_dataset
 from pydicom.tag import BaseTag
 from pydicom.uid import UID
 
-from model.attributes import value_of
+from model.attributes import VALUE_ERRORS, value_of
 from node.errors import RejectedInstance
 
 CANNOT_UNDERSTAND = 0xC000
@@ -137,13 +137,18 @@ def _read(file: IO[bytes], syntax: UID) -> Dataset:
     )
     _Walk(file, end).elements(end, encoding, depth=0)
     file.seek(start)
-    header = read_dataset(
-        file,  # type: ignore[arg-type]  # pydicom wants BinaryIO where any binary file will do
-        syntax.is_implicit_VR,
-        syntax.is_little_endian,
-        stop_when=_is_pixel_data,
-        defer_size=MAX_HEADER_VALUE_BYTES,
-    )
+    try:
+        header = read_dataset(
+            file,  # type: ignore[arg-type]  # pydicom wants BinaryIO where any binary file will do
+            syntax.is_implicit_VR,
+            syntax.is_little_endian,
+            stop_when=_is_pixel_data,
+            defer_size=MAX_HEADER_VALUE_BYTES,
+        )
+    except VALUE_ERRORS as error:
+        if isinstance(error, OSError) and error.errno is not None:
+            raise  # of the disk: to be tried again
+        raise _rejected(f"the header cannot be read: {type(error).__name__}") from error
     for tag in list(header.keys()):
         raw = header.get_item(tag, keep_deferred=True)
         if isinstance(raw, RawDataElement) and raw.value is None and raw.length > 0:

@@ -16,7 +16,7 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from pynetdicom import evt
 from pynetdicom._globals import MODE_ACCEPTOR
@@ -304,7 +304,7 @@ class StorageServer(ThreadedAssociationServer):
             request_handler=_StorageRequestHandler,
         )
 
-    def verify_request(self, request: socket.socket, client_address: object) -> bool:
+    def verify_request(self, request: Any, client_address: object) -> bool:
         """Let a connection in unless too many are open: each takes a file descriptor for itself."""
         self._connections = [each for each in self._connections if each.fileno() >= 0]
         if len(self._connections) >= self.max_connections:

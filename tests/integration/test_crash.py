@@ -21,6 +21,7 @@ from node.study_log.database import SQLITE_FILE, Database
 from node.study_log.tables import Instance, Result, Revision, Study, StudyState
 from peers import LoopbackPACS, association_to, echo, loopback_pacs, send
 from phantoms import mammogram, screening_study
+from reliability.node_watch import children_of, descendants_of, events, is_running
 from serving import RunningNode, running_node, wait_until
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(600)]
@@ -68,7 +69,7 @@ def test_a_worker_killed_in_the_middle_of_a_study_costs_nothing(
         wait_for_event(node, "delivery_completed")
 
         results = results_of(node)
-        log = events(node)
+        log = events(node.log_file)
 
     assert study_states(node) == [StudyState.COMPLETED]
     assert interruptions(node) == [1]
@@ -189,11 +190,6 @@ def stored_uids(node: RunningNode) -> set[str]:
         }
 
 
-def events(node: RunningNode) -> list[dict[str, object]]:
-    lines = node.log_file.read_text().splitlines()
-    return [json.loads(line) for line in lines if line.startswith("{")]
-
-
 def assert_each_result_came_once(results: list[Result], pacs: LoopbackPACS) -> None:
     kinds = Counter(row.kind for row in results)
     assert kinds["score_report"] == 1
@@ -243,36 +239,3 @@ def kill(pids: list[int]) -> None:
     assert pids
     for pid in pids:
         os.kill(pid, signal.SIGKILL)
-
-
-def children_of(pid: int, role: str) -> list[int]:
-    """Find the processes of one role that a supervisor has started."""
-    return [
-        child
-        for child in descendants_of(pid)
-        if command_of(child)[-3:] == ["-m", "node.service", role]
-    ]
-
-
-def descendants_of(pid: int) -> list[int]:
-    """List children, their children, and so on, as the kernel knows them."""
-    found: list[int] = []
-    for task in Path(f"/proc/{pid}/task").glob("*/children"):
-        with contextlib.suppress(OSError):
-            for child in map(int, task.read_text().split()):
-                found += [child, *descendants_of(child)]
-    return found
-
-
-def command_of(pid: int) -> list[str]:
-    with contextlib.suppress(OSError):
-        return Path(f"/proc/{pid}/cmdline").read_text().rstrip("\0").split("\0")
-    return []
-
-
-def is_running(pid: int) -> bool:
-    """Whether a process is there and not just waiting to be collected."""
-    with contextlib.suppress(OSError):
-        state = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0]
-        return state != "Z"
-    return False

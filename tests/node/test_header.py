@@ -270,3 +270,13 @@ def test_a_data_set_that_inflates_without_end_is_refused_before_it_fills_the_dis
             dataset_offset=0,
             max_dataset_bytes=10**9,
         )
+
+
+def test_a_header_that_pydicom_cannot_read_is_refused_for_what_it_is(tmp_path: Path) -> None:
+    ds = phantom()
+    ds.SpecificCharacterSet = "ISO_IR 192"
+    path = tmp_path / "broken"
+    path.write_bytes(to_bytes(ds).replace(b"\x08\0\x05\0CS", b"\x08\0\x05\0ZZ"))
+
+    with pytest.raises(RejectedInstance, match="the header cannot be read"):
+        header_of(path, ExplicitVRLittleEndian)
