@@ -246,9 +246,10 @@ VR Little Endian. The stored bytes are sent, also again; what was acknowledged i
 unless the archive itself says that it does not have it.
 """
     yield f"""\
-To a peer that ends the association after an answer, another is made at once. An object that ends it
-without an answer is left for the next try, and the others go on; {send.UNANSWERED_IN_A_ROW} such
-objects in a row end the try. A destination that is slow, silent or away delays no other.
+To a peer that ends the association after an answer, another is made at once. An object that gets no
+answer as the first of an association is left for the next try, and the others go on;
+{send.UNANSWERED_IN_A_ROW} such objects in a row end the try. A destination that is slow,
+silent or away delays no other.
 """
     yield from _table(
         ("Policy", "Value"),

@@ -109,6 +109,7 @@ class LoopbackPACS:
     requests: list[tuple[str, int]] = field(default_factory=list)
     calling_ae_titles: list[str] = field(default_factory=list)
     _answered: dict[Association, int] = field(default_factory=dict)
+    _to_report: dict[Association, tuple[str, list[str]]] = field(default_factory=dict)
     _changed: threading.Condition = field(default_factory=threading.Condition)
 
     def wait_for(self, count: int, *, deadline_s: float = DEADLINE_S) -> list[Dataset]:
@@ -220,18 +221,11 @@ class LoopbackPACS:
                 match.SOPInstanceUID = ds.SOPInstanceUID
                 yield 0xFF00, match
 
-    def _after_answer(self, event: evt.Event) -> None:
-        """Report on storage commitment, where that was asked for."""
-        assoc, name = event.assoc, type(event.message).__name__
-        if name == "N_ACTION_RSP" and self.reports_to.status == SUCCESS:
-            way = self.reports_to.way
-            if way == "same association":
-                arguments = (*self.transactions[-1], assoc)
-                threading.Thread(target=self.report, args=arguments, daemon=True).start()
-            elif way == "new association":
-                threading.Thread(
-                    target=self.report_anew, args=self.transactions[-1], daemon=True
-                ).start()
+    def _before_answer(self, event: evt.Event) -> None:
+        """Note that a report is to follow; pynetdicom calls this before the answer is sent."""
+        is_accepted = self.reports_to.status == SUCCESS
+        if type(event.message).__name__ == "N_ACTION_RSP" and is_accepted:
+            self._to_report[event.assoc] = self.transactions[-1]
 
     def _after_accepting(self, event: evt.Event) -> None:
         """Count the association, or end it at once."""
@@ -241,9 +235,17 @@ class LoopbackPACS:
             threading.Thread(target=event.assoc.abort, daemon=True).start()
 
     def _after_pdu(self, event: evt.Event) -> None:
-        """End the association after so many answers; each is one P-DATA-TF PDU."""
+        """Report, or end the association after so many answers; each is one P-DATA-TF PDU."""
         assoc = event.assoc
-        if self.ends_after is None or not isinstance(event.pdu, P_DATA_TF):
+        if not isinstance(event.pdu, P_DATA_TF):
+            return
+        transaction = self._to_report.pop(assoc, None)
+        if transaction is not None and self.reports_to.way == "same association":
+            arguments = (*transaction, assoc)
+            threading.Thread(target=self.report, args=arguments, daemon=True).start()
+        elif transaction is not None and self.reports_to.way == "new association":
+            threading.Thread(target=self.report_anew, args=transaction, daemon=True).start()
+        if self.ends_after is None:
             return
         self._answered[assoc] = self._answered.get(assoc, 0) + 1
         if self._answered[assoc] == self.ends_after:
@@ -319,7 +321,7 @@ def loopback_pacs(
         (evt.EVT_C_ECHO, lambda _event: SUCCESS),
         (evt.EVT_C_FIND, pacs._find),
         (evt.EVT_N_ACTION, pacs._commit),
-        (evt.EVT_DIMSE_SENT, pacs._after_answer),
+        (evt.EVT_DIMSE_SENT, pacs._before_answer),
         (evt.EVT_PDU_SENT, pacs._after_pdu),
         (evt.EVT_ESTABLISHED, pacs._after_accepting),
     ]

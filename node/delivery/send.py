@@ -74,7 +74,7 @@ def send(
     The bytes of the data set go out as they are on disk. One presentation context is proposed for
     each pair of SOP class and transfer syntax at hand, never more. One association does, where the
     peer lets it: to one that ends it after an answer another is made at once, and an object that
-    ends it without an answer is left behind, so that it holds up no other.
+    gets no answer as the first of an association is left behind, so that it holds up no other.
 
     Parameters
     ----------
@@ -116,16 +116,18 @@ def send(
                 (str(context.abstract_syntax), str(context.transfer_syntax[0]))
                 for context in association.accepted_contexts
             }
-            before = len(waiting)
+            answered = 0
             while waiting:
                 item, syntax = waiting[0]
                 if (item.sop_class_uid, syntax) in accepted:
-                    if not association.is_established:
-                        if len(waiting) == before:
-                            raise TransientError(reason=_broken(destination))
-                        break
                     answer = _send_one(association, item, destination)
-                    unanswered = 0 if answer.status is not None else unanswered + 1
+                    if answer.status is not None:
+                        answered, unanswered = answered + 1, 0
+                    elif answered:
+                        # The peer may have ended it after its last answer: not this one's fault.
+                        break
+                    else:
+                        unanswered += 1
                 else:
                     answer = Answer(
                         key=item.key,
@@ -137,6 +139,8 @@ def send(
                 yield answer
                 if unanswered >= UNANSWERED_IN_A_ROW and waiting:
                     raise TransientError(reason=_broken(destination))
+                if answer.problem_class is StatusClass.TRANSIENT:
+                    break
 
 
 def _send_one(
