@@ -185,7 +185,9 @@ class CloseOut:
             if reason is None:
                 return None
             now = self._clock()
-            images = session.scalars(select(Instance).where(*_images_of(study))).all()
+            images = session.scalars(
+                select(Instance).where(*_images_of(study)).order_by(Instance.id)
+            ).all()
             if not images:
                 _skip(study, now)
                 return None
