@@ -1,3 +1,4 @@
+import contextlib
 import resource
 from collections.abc import Iterator
 from pathlib import Path
@@ -8,13 +9,18 @@ from training.errors import RunError
 from training.whole_file import whole_file
 
 
-@pytest.fixture
+@contextlib.contextmanager
 def full_disk() -> Iterator[None]:
-    """Let no file of this process grow beyond 1,000 bytes: the write fails in the middle."""
+    """Let no file of this process grow beyond 1,000 bytes: the write fails in the middle.
+
+    No fixture: pytest writes to its own output, which may be a file too, as soon as a test ends.
+    """
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (1000, hard))
-    yield
-    resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
 def write(file: Path, content: bytes, *, interrupted: bool = False) -> None:
@@ -36,13 +42,14 @@ def test_a_file_appears_when_it_is_whole(tmp_path: Path) -> None:
     assert list(file.parent.iterdir()) == [file]
 
 
-def test_a_disk_that_is_full_leaves_the_old_file_and_says_what_to_do(
-    tmp_path: Path, full_disk: None
-) -> None:
+def test_a_disk_that_is_full_leaves_the_old_file_and_says_what_to_do(tmp_path: Path) -> None:
     file = tmp_path / "epoch-3.weights.h5"
     file.write_bytes(b"old")
 
-    with pytest.raises(RunError, match=r"epoch-3\.weights\.h5: expected room.*Make room"):
+    with (
+        pytest.raises(RunError, match=r"epoch-3\.weights\.h5: expected room.*Make room"),
+        full_disk(),
+    ):
         write(file, bytes(5000))
 
     assert file.read_bytes() == b"old"
