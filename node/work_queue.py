@@ -445,7 +445,7 @@ def _of_other_versions(connection: sa.Connection) -> Sequence[str]:
     table = engine_table(connection.dialect.name, "workflow_status")
     return connection.scalars(
         sa.text(
-            f"SELECT workflow_uuid FROM {table} "  # noqa: S608
+            f"SELECT workflow_uuid FROM {table} "  # noqa: S608  # a name of the engine's
             "WHERE status IN ('ENQUEUED', 'DELAYED', 'PENDING') "
             f"AND name IN ('{ANALYSIS}', '{DELIVERY}') "
             "AND coalesce(application_version, '') <> :version"

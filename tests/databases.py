@@ -102,7 +102,7 @@ def empty_tables(url: str) -> None:
                 "WHERE last_value IS NOT NULL AND schemaname = 'public'"
             )
         ).all()
-        statements = [f"DELETE FROM {table}" for table in tables]  # noqa: S608  # of the catalogue
+        statements = [f"DELETE FROM {table}" for table in tables]
         statements += [f"ALTER SEQUENCE {sequence} RESTART" for sequence in sequences]
         connection.exec_driver_sql("; ".join(statements))
     engine.dispose()

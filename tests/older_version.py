@@ -218,7 +218,7 @@ class OlderDataFolder:
         marks = ", ".join("?" for _ in values)
         with closing(self._connect()) as connection, connection:
             cursor = connection.execute(
-                f"INSERT INTO {table} ({columns}) VALUES ({marks})",  # noqa: S608
+                f"INSERT INTO {table} ({columns}) VALUES ({marks})",
                 tuple(values.values()),
             )
         return cursor.lastrowid or 0

@@ -322,7 +322,7 @@ def restamp(engine: sa.Engine, version: str) -> None:
     table = engine_table(engine.dialect.name, "workflow_status")
     with engine.begin() as connection:
         connection.execute(
-            sa.text(f"UPDATE {table} SET application_version = :version"),  # noqa: S608
+            sa.text(f"UPDATE {table} SET application_version = :version"),
             {"version": version},
         )
 
@@ -405,6 +405,6 @@ def test_no_argument_is_stored_as_a_pickle(queue: WorkQueue, engine: sa.Engine) 
 
     table = engine_table(engine.dialect.name, "workflow_input")
     with engine.connect() as connection:
-        stored = connection.scalar(sa.text(f"SELECT inputs FROM {table}"))  # noqa: S608
+        stored = connection.scalar(sa.text(f"SELECT inputs FROM {table}"))
 
     assert '"study_instance_uid":"1.2.3"' in stored

@@ -126,13 +126,13 @@ def test_work_of_an_older_version_is_carried_over_and_told(
     database = Database(database_url(settings))
     table = engine_table(database.engine.dialect.name, "workflow_status")
     with database.writing() as session:
-        session.execute(text(f"UPDATE {table} SET application_version = '0'"))  # noqa: S608
+        session.execute(text(f"UPDATE {table} SET application_version = '0'"))
 
     checked = run(capsys, "database", "upgrade", "--check")
     upgraded = run(capsys, "database", "upgrade")
 
     with database.reading() as session:
-        versions = session.scalars(text(f"SELECT application_version FROM {table}")).all()  # noqa: S608
+        versions = session.scalars(text(f"SELECT application_version FROM {table}")).all()
     database.close()
     assert checked.code == ExitCode.FAILURE
     assert "work of another version: 1 to be carried over" in checked.out
@@ -146,7 +146,7 @@ def test_the_database_of_a_newer_version_is_refused(
     run(capsys, "database", "upgrade")
     database = Database(database_url(settings))
     with database.writing() as session:
-        session.execute(text(f"UPDATE {VERSION_TABLE} SET version_num = '9999'"))  # noqa: S608
+        session.execute(text(f"UPDATE {VERSION_TABLE} SET version_num = '9999'"))
     database.close()
 
     ended = run(capsys, "database", "upgrade")
