@@ -69,12 +69,13 @@ def list_(
     from node.commands.open_log import open_log
     from node.settings_loading import load_settings
     from node.study_log import queries
+    from node.study_log.study_filter import StudyFilter
     from node.study_log.tables import StudyState
 
-    states = tuple(StudyState[item.name] for item in state or ())
+    which = StudyFilter(states=tuple(StudyState[item.name] for item in state or ()))
     with open_log(load_settings(config)) as database, database.reading() as session:
-        studies = queries.list_studies(session, states=states, limit=limit)
-        total = queries.count_studies(session, states=states)
+        studies = queries.list_studies(session, which, limit=limit)
+        total = queries.count_studies(session, which)
     if as_json:
         print_json({"total": total, "studies": studies})
         return

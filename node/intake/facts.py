@@ -29,6 +29,9 @@ def instance_facts(session: Session, header: Dataset) -> dict[str, Any]:
     return {
         "sop_class_uid": str(header.SOPClassUID),
         "series_instance_uid": str(header.SeriesInstanceUID),
+        "series_number": text_of(header, "SeriesNumber"),
+        "series_description": text_of(header, "SeriesDescription"),
+        "instance_number": text_of(header, "InstanceNumber"),
         "kind": _kind(session, header),
         "modality": text_of(header, "Modality"),
         "laterality": view.laterality,
@@ -50,6 +53,8 @@ def patient_facts(header: Dataset) -> dict[str, str]:
         "study_date": text_of(header, "StudyDate"),
         "study_time": text_of(header, "StudyTime"),
         "study_description": text_of(header, "StudyDescription"),
+        "study_id": text_of(header, "StudyID"),
+        "referring_physician_name": text_of(header, "ReferringPhysicianName"),
     }
 
 

@@ -6,8 +6,8 @@ Nothing here changes the log.
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, ScalarSelect, Select, and_, func, select, true
-from sqlalchemy.orm import Session, aliased, selectinload
+from sqlalchemy import ColumnElement, Select, func, select
+from sqlalchemy.orm import Session, selectinload
 
 from node.errors import UnknownStudy
 from node.study_log.answers import (
@@ -24,6 +24,7 @@ from node.study_log.answers import (
     StudyAnswer,
     StudySummary,
 )
+from node.study_log.study_filter import StudyFilter, StudyOrder, is_newest_revision, order_of
 from node.study_log.tables import (
     ENDED,
     OPEN_DELIVERIES,
@@ -41,28 +42,42 @@ from node.study_log.tables import (
     StudyState,
 )
 
+ALL_STUDIES = StudyFilter()
 
-def count_studies(session: Session, *, states: Sequence[StudyState] = ()) -> int:
-    """Count the studies in any of `states`; in any state, if there are none."""
-    return session.scalar(select(func.count(Study.id)).where(_in_states(states))) or 0
+
+def count_studies(session: Session, which: StudyFilter = ALL_STUDIES) -> int:
+    """Count the studies that `which` means."""
+    statement = select(func.count(Study.id)).where(which.condition())
+    if which.needs_revision:
+        statement = statement.join(Revision, is_newest_revision())
+    return session.scalar(statement) or 0
 
 
 def list_studies(
-    session: Session, *, states: Sequence[StudyState] = (), limit: int = 50
+    session: Session,
+    which: StudyFilter = ALL_STUDIES,
+    *,
+    order: StudyOrder = StudyOrder.RECEIVED,
+    descending: bool = True,
+    limit: int | None = 50,
+    offset: int = 0,
 ) -> tuple[StudySummary, ...]:
-    """List studies, the one that was received last first.
+    """List studies, by default the one that was received last first.
 
     Parameters
     ----------
     session
         Of `Database.reading`.
-    states
-        Only these; empty: all.
-    limit
-        At most so many.
+    which
+        Those that are meant.
+    order, descending
+        What they are sorted by.
+    limit, offset
+        At most so many, after so many are passed over; None: all.
     """
-    statement = _summaries().where(_in_states(states))
-    statement = statement.order_by(Study.last_received_at.desc(), Study.id.desc()).limit(limit)
+    statement = _summaries().where(which.condition())
+    statement = statement.order_by(*order_of(order, descending=descending))
+    statement = statement.limit(limit).offset(offset)
     return tuple(_summary(*row) for row in session.execute(statement))
 
 
@@ -256,28 +271,13 @@ def _newest_deliveries(
     statement = (
         select(Delivery)
         .join(Revision, Revision.id == Delivery.revision_id)
-        .join(Study, and_(Study.id == Revision.study_id, Revision.number == _newest_number()))
+        .join(Study, is_newest_revision())
     )
     if states:
         statement = statement.where(Delivery.state.in_([state.value for state in states]))
     if destination is not None:
         statement = statement.where(Delivery.destination == destination)
     return statement
-
-
-def _newest_number() -> ScalarSelect[int | None]:
-    """Select the number of a study's newest revision."""
-    other = aliased(Revision)
-    return (
-        select(func.max(other.number))
-        .where(other.study_id == Study.id)
-        .correlate(Study)
-        .scalar_subquery()
-    )
-
-
-def _in_states(states: Sequence[StudyState]) -> ColumnElement[bool]:
-    return Study.state.in_([state.value for state in states]) if states else true()
 
 
 def _summaries() -> "Select[Study, int, Revision | None, int, int, int, datetime | None]":
@@ -309,7 +309,7 @@ def _summaries() -> "Select[Study, int, Revision | None, int, int, int, datetime
         _deliveries_in(*OPEN_DELIVERIES),
         open_conflicts,
         removed_at,
-    ).outerjoin(Revision, and_(Revision.study_id == Study.id, Revision.number == _newest_number()))
+    ).outerjoin(Revision, is_newest_revision())
 
 
 def _deliveries_in(*states: DeliveryState) -> ColumnElement[int]:

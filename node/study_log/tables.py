@@ -33,7 +33,9 @@ from sqlalchemy import (
     UniqueConstraint,
 )
 from sqlalchemy.engine import Dialect
-from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship, validates
+
+from node.study_log.matching import name_key
 
 
 class StudyState(StrEnum):
@@ -183,12 +185,19 @@ class Study(Base):
     patient_id: Mapped[str] = mapped_column(index=True)
     issuer_of_patient_id: Mapped[str]
     patient_name: Mapped[str]
+    patient_name_key: Mapped[str] = mapped_column(index=True, default="", server_default="")
+    """What a query by name is matched with; follows `patient_name` by itself."""
     patient_birth_date: Mapped[str]
     patient_sex: Mapped[str]
     accession_number: Mapped[str] = mapped_column(index=True)
     study_date: Mapped[str] = mapped_column(index=True)
     study_time: Mapped[str]
     study_description: Mapped[str]
+    study_id: Mapped[str] = mapped_column(default="", server_default="")
+    """Study ID (0020,0010): a number that people use. Other tables refer to `id`."""
+    referring_physician_name: Mapped[str] = mapped_column(default="", server_default="")
+    referring_physician_name_key: Mapped[str] = mapped_column(default="", server_default="")
+    """What a query by name is matched with; follows `referring_physician_name` by itself."""
     calling_ae_title: Mapped[str]
     called_ae_title: Mapped[str]
     first_received_at: Mapped[datetime]
@@ -210,6 +219,11 @@ class Study(Base):
     events: Mapped[list["Event"]] = relationship(back_populates="study", order_by="Event.id")
     corrections: Mapped[list["PatientCorrection"]] = relationship(order_by="PatientCorrection.id")
 
+    @validates("patient_name", "referring_physician_name")
+    def _follow_with_its_key(self, column: str, name: str) -> str:
+        setattr(self, f"{column}_key", name_key(name))
+        return name
+
 
 class Instance(Base):
     """One acknowledged composite instance and the file that holds it."""
@@ -220,7 +234,10 @@ class Instance(Base):
     study_id: Mapped[int] = mapped_column(ForeignKey("study.id"), index=True)
     sop_instance_uid: Mapped[str] = mapped_column(String(64), unique=True)
     sop_class_uid: Mapped[str] = mapped_column(String(64))
-    series_instance_uid: Mapped[str] = mapped_column(String(64))
+    series_instance_uid: Mapped[str] = mapped_column(String(64), index=True)
+    series_number: Mapped[str] = mapped_column(default="", server_default="")
+    series_description: Mapped[str] = mapped_column(default="", server_default="")
+    instance_number: Mapped[str] = mapped_column(default="", server_default="")
     transfer_syntax_uid: Mapped[str] = mapped_column(String(64))
     kind: Mapped[str]
     """An `InstanceKind`: only images become part of a revision."""
@@ -338,7 +355,11 @@ class Result(Base):
     index: Mapped[int]
     sop_class_uid: Mapped[str] = mapped_column(String(64))
     sop_instance_uid: Mapped[str] = mapped_column(String(64), index=True)
-    series_instance_uid: Mapped[str] = mapped_column(String(64))
+    series_instance_uid: Mapped[str] = mapped_column(String(64), index=True)
+    modality: Mapped[str] = mapped_column(default="", server_default="")
+    series_number: Mapped[str] = mapped_column(default="", server_default="")
+    series_description: Mapped[str] = mapped_column(default="", server_default="")
+    instance_number: Mapped[str] = mapped_column(default="", server_default="")
     source_sop_instance_uid: Mapped[str | None] = mapped_column(String(64))
     path: Mapped[str]
     size_bytes: Mapped[int] = mapped_column(BigInteger)

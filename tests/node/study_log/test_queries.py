@@ -21,6 +21,7 @@ from node.study_log.queries import (
     list_studies,
     read_study,
 )
+from node.study_log.study_filter import StudyFilter
 from node.study_log.tables import DeliveryState, StudyState
 
 
@@ -43,13 +44,14 @@ def test_a_list_can_be_narrowed_to_states_and_cut(database: Database) -> None:
         session.add(study_entry(3, state=StudyState.COMPLETED))
 
     with database.reading() as session:
-        failed = list_studies(session, states=[StudyState.FAILED])
+        failed = list_studies(session, StudyFilter(states=[StudyState.FAILED]))
         two = list_studies(session, limit=2)
 
         assert [study.state for study in failed] == [StudyState.FAILED]
         assert len(two) == 2
         assert count_studies(session) == 3
-        assert count_studies(session, states=[StudyState.FAILED, StudyState.RECEIVING]) == 2
+        two_states = StudyFilter(states=[StudyState.FAILED, StudyState.RECEIVING])
+        assert count_studies(session, two_states) == 2
 
 
 def test_a_summary_is_of_the_newest_revision(database: Database) -> None:
