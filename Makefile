@@ -38,7 +38,7 @@ lint: install ## style, types and the layers that imports must keep
 	$(BIN)/lint-imports
 
 test: lint ## lint, then every test that is not marked slow
-	$(BIN)/pytest
+	$(BIN)/pytest --numprocesses auto --dist loadfile
 
 clean: ## remove .venv, caches and what the demo wrote
 	rm -rf $(VENV) $(DEMO_OUT) build dist test-artefacts
