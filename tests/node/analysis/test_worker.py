@@ -368,7 +368,9 @@ def stored(make: Callable[[StudyResult], Node]) -> Node:
     node = make(study_results.positive())
     views = phantoms.screening_study(lesion_in_right=True)
     with node.database.writing() as session:
-        for row, ds in zip(session.scalars(select(Instance).order_by(Instance.id)), views, strict=True):
+        for row, ds in zip(
+            session.scalars(select(Instance).order_by(Instance.id)), views, strict=True
+        ):
             row.path = f"{row.sop_instance_uid}.dcm"
             node.store.keep_bytes(phantoms.to_bytes(ds), row.path)
     return node
