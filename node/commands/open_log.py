@@ -2,13 +2,12 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 import typer
 
 from node.errors import PermanentError, TransientError
-from node.keeping.remove import remove_given_up
 from node.settings import Settings
-from node.store import Store
 from node.study_log import queries
 from node.study_log.database import (
     Database,
@@ -16,7 +15,10 @@ from node.study_log.database import (
     has_database,
     newest_version,
 )
-from node.work_queue import WorkQueue
+
+if TYPE_CHECKING:
+    from node.store import Store
+    from node.work_queue import WorkQueue
 
 
 @contextmanager
@@ -62,8 +64,10 @@ def _require_our_tables(database: Database) -> None:
 
 
 @contextmanager
-def open_log_and_queue(settings: Settings) -> Iterator[tuple[Database, WorkQueue]]:
+def open_log_and_queue(settings: Settings) -> Iterator[tuple[Database, "WorkQueue"]]:
     """Open the study log that is there, with the queue beside it."""
+    from node.work_queue import WorkQueue  # late, here and below: a look at the log does without
+
     with open_log(settings) as database:
         queue = WorkQueue(database_url(settings))
         try:
@@ -78,8 +82,10 @@ def find_study(database: Database, study: str) -> str:
         return queries.find_study_instance_uid(session, study)
 
 
-def delete_given_up(database: Database, store: Store) -> None:
+def delete_given_up(database: Database, store: "Store") -> None:
     """Delete the files that were given up, now; what cannot be deleted here the node deletes."""
+    from node.keeping.remove import remove_given_up
+
     try:
         remove_given_up(database, store)
     except OSError as error:

@@ -75,9 +75,13 @@ def list_studies(
     limit, offset
         At most so many, after so many are passed over; None: all.
     """
-    statement = _summaries().where(which.condition())
-    statement = statement.order_by(*order_of(order, descending=descending))
-    statement = statement.limit(limit).offset(offset)
+    sorted_by = order_of(order, descending=descending)
+    # Which studies first, and only of those what their lines need: of 100,000 it takes seconds.
+    page = select(Study.id).where(which.condition())
+    if which.needs_revision:
+        page = page.join(Revision, is_newest_revision())
+    page = page.order_by(*sorted_by).limit(limit).offset(offset)
+    statement = _summaries().where(Study.id.in_(page)).order_by(*sorted_by)
     return tuple(_summary(*row) for row in session.execute(statement))
 
 

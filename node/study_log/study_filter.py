@@ -6,7 +6,16 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import ColumnElement, ScalarSelect, and_, exists, func, or_, select
+from sqlalchemy import (
+    ColumnElement,
+    ScalarSelect,
+    SQLColumnExpression,
+    and_,
+    exists,
+    func,
+    or_,
+    select,
+)
 from sqlalchemy.orm import aliased
 
 from node.study_log.matching import matches, name_matches
@@ -20,7 +29,7 @@ class StudyOrder(StrEnum):
     """When the last instance came."""
     STUDY_DATE = "study-date"
     SCORE = "score"
-    """Of the newest revision; studies without one come last."""
+    """Of the newest revision; studies without one come last, whatever the direction."""
     STATE = "state"
     AE_TITLE = "ae-title"
     """Calling AE title."""
@@ -165,18 +174,32 @@ def is_newest_revision() -> ColumnElement[bool]:
 
 
 def order_of(order: StudyOrder, *, descending: bool) -> list[ColumnElement[Any]]:
-    """Give what a list of studies is sorted by, the same on every page."""
-    column = {
+    """Give what a list of studies is sorted by, the same on every page; ties newest first."""
+    column: SQLColumnExpression[Any] = {
         StudyOrder.RECEIVED: Study.last_received_at,
         StudyOrder.STUDY_DATE: Study.study_date,
-        StudyOrder.SCORE: Revision.score,
+        StudyOrder.SCORE: _newest_score(),
         StudyOrder.STATE: Study.state,
         StudyOrder.AE_TITLE: Study.calling_ae_title,
     }[order]
     first = column.desc() if descending else column.asc()
+    if order is StudyOrder.RECEIVED:
+        return [first, Study.id.desc() if descending else Study.id.asc()]
     if order is StudyOrder.SCORE:
         first = first.nulls_last()
-    return [first, Study.id.desc() if descending else Study.id.asc()]
+    return [first, Study.last_received_at.desc(), Study.id.desc()]
+
+
+def _newest_score() -> ScalarSelect[float | None]:
+    """Select the score of a study's newest revision; one look into an index, where a join is two."""
+    return (
+        select(Revision.score)
+        .where(Revision.study_id == Study.id)
+        .order_by(Revision.number.desc())
+        .limit(1)
+        .correlate(Study)
+        .scalar_subquery()
+    )
 
 
 def _has_modality(modalities: Sequence[str]) -> ColumnElement[bool]:

@@ -178,10 +178,15 @@ class Study(Base):
     """One study as the PACS sent it, with the state of its newest revision."""
 
     __tablename__ = "study"
+    __table_args__ = (
+        # By what a list is narrowed first, the newest first.
+        Index("ix_study_state_received", "state", "last_received_at"),
+        Index("ix_study_calling_ae_title_received", "calling_ae_title", "last_received_at"),
+    )
 
     id: Mapped[int] = mapped_column(primary_key=True)
     study_instance_uid: Mapped[str] = mapped_column(String(64), unique=True)
-    state: Mapped[str] = mapped_column(index=True)
+    state: Mapped[str]
     patient_id: Mapped[str] = mapped_column(index=True)
     issuer_of_patient_id: Mapped[str]
     patient_name: Mapped[str]
@@ -289,7 +294,11 @@ class Revision(Base):
     """One analysis of a study: a fixed set of instances, one set of weights."""
 
     __tablename__ = "revision"
-    __table_args__ = (UniqueConstraint("study_id", "number"),)
+    __table_args__ = (
+        UniqueConstraint("study_id", "number"),
+        # Holds all that sorting by score asks for.
+        Index("ix_revision_newest_score", "study_id", "number", "score"),
+    )
 
     id: Mapped[int] = mapped_column(primary_key=True)
     study_id: Mapped[int] = mapped_column(ForeignKey("study.id"))

@@ -1,4 +1,4 @@
-"""What queries ask for: names as they are looked for, and numbers and words of series.
+"""What queries ask for: names as they are looked for, numbers and words of series, indices.
 
 Rows from before have no series numbers and words; names are made ready to be looked for.
 Revision: 0004, after 0003.
@@ -32,6 +32,11 @@ _INDICES = (
     ("instance", "series_instance_uid"),
     ("result", "series_instance_uid"),
 )
+_INDICES_OF_SEVERAL = (
+    ("ix_study_state_received", "study", ["state", "last_received_at"]),
+    ("ix_study_calling_ae_title_received", "study", ["calling_ae_title", "last_received_at"]),
+    ("ix_revision_newest_score", "revision", ["study_id", "number", "score"]),
+)
 
 
 def upgrade() -> None:
@@ -39,6 +44,10 @@ def upgrade() -> None:
         op.add_column(table, sa.Column(column, sa.String(), nullable=False, server_default=""))
     for table, column in _INDICES:
         op.create_index(op.f(f"ix_{table}_{column}"), table, [column])
+    for name, table, columns in _INDICES_OF_SEVERAL:
+        op.create_index(name, table, columns)
+    # One that begins with the state has taken its place.
+    op.drop_index(op.f("ix_study_state"), table_name="study")
     _make_names_ready()
 
 
@@ -54,6 +63,9 @@ def _make_names_ready() -> None:
 
 
 def downgrade() -> None:
+    op.create_index(op.f("ix_study_state"), "study", ["state"])
+    for name, table, _ in reversed(_INDICES_OF_SEVERAL):
+        op.drop_index(name, table_name=table)
     for table, column in reversed(_INDICES):
         op.drop_index(op.f(f"ix_{table}_{column}"), table_name=table)
     for table, column in reversed(_TEXTS):
