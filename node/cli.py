@@ -30,7 +30,6 @@ app = typer.Typer(
     "to the PACS. Research software, not for diagnostic use.",
     epilog=EXIT_CODES,
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode="markdown",
 )
@@ -315,4 +314,4 @@ def version(as_json: JSONOption = False) -> None:
 def main() -> None:
     """Run the command line; an error that was raised on purpose ends it with one line."""
     with errors_as_exit_codes():
-        app()
+        raise SystemExit(app(standalone_mode=False))

@@ -14,10 +14,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from model.errors import ModelError, WeightsError
+from node.commands import completion
 from node.errors import NodeError, SettingsError, TransientError, UnknownStudy
 
 if TYPE_CHECKING:
     from rich.console import Console
+
+UsageError = typer.BadParameter.__base__ or typer.BadParameter
+"""What Typer raises for a command line that it does not accept; it exports no name for it."""
 
 
 class ExitCode(IntEnum):
@@ -57,6 +61,7 @@ StudyArgument = Annotated[
         metavar="STUDY",
         help="Study Instance UID, or an ending of it that only one study has.",
         show_default=False,
+        autocompletion=completion.studies,
     ),
 ]
 
@@ -102,6 +107,10 @@ def errors_as_exit_codes() -> Iterator[None]:
     """
     try:
         yield
+    except UsageError as error:
+        if message := error.format_message():  # none where the help was printed instead
+            typer.echo(f"mammonode: {_with_help(error, message)}", err=True)
+        raise SystemExit(ExitCode.USAGE) from None
     except (NodeError, ModelError) as error:
         typer.echo(f"mammonode: {error}", err=True)
         raise SystemExit(exit_code_for(error)) from None
@@ -115,6 +124,13 @@ def errors_as_exit_codes() -> Iterator[None]:
         raise SystemExit(ExitCode.FAILURE) from None
     except KeyboardInterrupt:
         raise SystemExit(ExitCode.INTERRUPTED) from None
+
+
+def _with_help(error: Any, message: str) -> str:
+    """Add to what is wrong with a command line which command explains itself."""
+    context = getattr(error, "ctx", None)
+    whole = message if message.endswith((".", "?")) else f"{message}."
+    return f"{whole} `{context.command_path} --help` tells more." if context else whole
 
 
 def _database_errors() -> tuple[type[Exception], ...]:

@@ -1,13 +1,12 @@
 """``mammonode studies``: the study log, and what a person can ask to be done again."""
 
 from datetime import UTC, datetime
-from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from node.commands import conflicts
+from node.commands import conflicts, studies_list
 from node.commands.options import (
     ByOption,
     ConfigOption,
@@ -27,67 +26,12 @@ app = typer.Typer(
     no_args_is_help=True,
 )
 app.add_typer(conflicts.app, name="conflicts")
-
-
-class State(StrEnum):
-    """The states that a list can be narrowed to, as one types them."""
-
-    RECEIVING = "receiving"
-    SCHEDULED = "scheduled"
-    IN_PROGRESS = "in-progress"
-    COMPLETED = "completed"
-    FAILED = "failed"
-    SKIPPED = "skipped"
-    CANCELED = "canceled"
-    DELETED = "deleted"
-
-
-@app.command(
+app.command(
     "list",
-    epilog="Examples:\n\nmammonode studies list --state failed\n\n"
-    "mammonode studies list --limit 200 --json",
-)
-def list_(
-    state: Annotated[
-        list[State] | None,
-        typer.Option(
-            "--state",
-            metavar="STATE",
-            help=f"Only studies in this state: {', '.join(State)}. May be given several times.",
-        ),
-    ] = None,
-    limit: Annotated[
-        int, typer.Option("--limit", min=1, metavar="N", help="At most so many, newest first.")
-    ] = 20,
-    as_json: JSONOption = False,
-    config: ConfigOption = None,
-) -> None:
-    """List studies: state, sender, time, images, score, and whether the results were delivered.
-
-    Times are those of this machine. A score at or above the operating point stands out.
-    """
-    from node.commands.open_log import open_log
-    from node.settings_loading import load_settings
-    from node.study_log import queries
-    from node.study_log.study_filter import StudyFilter
-    from node.study_log.tables import StudyState
-
-    which = StudyFilter(states=tuple(StudyState[item.name] for item in state or ()))
-    with open_log(load_settings(config)) as database, database.reading() as session:
-        studies = queries.list_studies(session, which, limit=limit)
-        total = queries.count_studies(session, which)
-    if as_json:
-        print_json({"total": total, "studies": studies})
-        return
-    if not studies:
-        typer.echo("No studies.", err=True)
-        return
-    from node.commands.display import studies_table
-
-    console = make_console()
-    console.print(studies_table(studies, console))
-    if total > len(studies):
-        typer.echo(f"{len(studies)} of {total} studies; --limit shows more.", err=True)
+    epilog="Examples:\n\nmammonode studies list --state failed --received 7d\n\n"
+    "mammonode studies list --call suspicious --sort score --page 2\n\n"
+    "mammonode studies list --study-date 2026-03 --ae-title 'MAMMO*' --limit 5000 --csv",
+)(studies_list.list_)
 
 
 @app.command(epilog="Example:\n\nmammonode studies show 1.2.840.113619.2.55.3.604688119")

@@ -54,6 +54,8 @@ class StudySummary:
 
     Attributes
     ----------
+    study_date
+        Study Date (0008,0020), YYYYMMDD; empty if there is none.
     calling_ae_title, called_ae_title
         Of the association that brought the first instance.
     first_received_at, last_received_at
@@ -73,6 +75,7 @@ class StudySummary:
 
     study_instance_uid: str
     state: StudyState
+    study_date: str
     calling_ae_title: str
     called_ae_title: str
     first_received_at: datetime

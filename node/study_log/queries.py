@@ -340,6 +340,7 @@ def _summary(
     return StudySummary(
         study_instance_uid=study.study_instance_uid,
         state=StudyState(study.state),
+        study_date=study.study_date,
         calling_ae_title=study.calling_ae_title,
         called_ae_title=study.called_ae_title,
         first_received_at=study.first_received_at,
