@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from node import __version__
-from node.commands import database, deliveries, patients, studies
+from node.commands import database, deliveries, patients, studies, tail
 from node.commands.options import (
     ConfigOption,
     ExitCode,
@@ -37,6 +37,9 @@ app.add_typer(studies.app, name="studies")
 app.add_typer(patients.app, name="patients")
 app.add_typer(deliveries.app, name="deliveries")
 app.add_typer(database.app, name="database")
+app.command(
+    epilog="Examples:\n\nmammonode tail\n\nmammonode tail --since 1h --event analysis_failed --json"
+)(tail.tail)
 
 
 class Role(StrEnum):

@@ -170,6 +170,9 @@ class _Rows:
             views.append((None, None))
         for index, (laterality, view) in enumerate(views, start=1):
             sop_instance_uid = f"{uid}.1.{index}"
+            received_at = opened_at + (quiet_at - opened_at) * index / len(views)
+            facts = {"sop_instance_uid": sop_instance_uid, "calling_ae_title": "MAMMO1"}
+            self._tell(study_id, received_at, "instance_received", **facts)
             self._add(
                 "instance",
                 study_id=study_id,
@@ -190,7 +193,7 @@ class _Rows:
                 size_bytes=8_000_000,
                 dataset_sha256=f"{study_id * 8 + index:064x}",
                 calling_ae_title="MAMMO1",
-                received_at=opened_at + (quiet_at - opened_at) * index / len(views),
+                received_at=received_at,
                 removed_at=None,
                 removed_because=None,
             )

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, TypeVarTuple
 import typer
 
 from model.errors import ModelError
+from node.commands.event_words import WORDS
 from node.errors import NodeError
 
 if TYPE_CHECKING:
@@ -51,6 +52,11 @@ def ae_titles(ctx: typer.Context, incomplete: str) -> Sequence[str]:
 
     known = _ask(ctx, select(Study.calling_ae_title).distinct())
     return sorted(title for (title,) in known if title.startswith(incomplete))
+
+
+def events(incomplete: str) -> list[str]:
+    """Offer the events that the node writes."""
+    return [name for name in WORDS if name.startswith(incomplete)]
 
 
 def _ask(ctx: typer.Context, statement: "Select[*Row]") -> "list[tuple[*Row]]":

@@ -1,22 +1,25 @@
 """``mammonode studies conflicts``: data sets under a SOP Instance UID that is taken."""
 
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from node.commands import completion
+from node.commands.listing import Cell, CSVOption, form_of, print_list
 from node.commands.options import (
     ByOption,
     ConfigOption,
     JSONOption,
     StudyArgument,
-    make_console,
     print_json,
     user_of_this_machine,
 )
 
 if TYPE_CHECKING:
     from node.keeping.conflicts import Decision
+    from node.study_log.answers import ConflictAnswer
 
 app = typer.Typer(invoke_without_command=True)
 
@@ -41,12 +44,14 @@ def conflicts(
             "--study",
             metavar="STUDY",
             help="Only those of one study, by its UID or an ending of it.",
+            autocompletion=completion.studies,
         ),
     ] = None,
     is_whole: Annotated[
         bool, typer.Option("--all", help="Those too that were accepted or discarded.")
     ] = False,
     as_json: JSONOption = False,
+    as_csv: CSVOption = False,
     config: ConfigOption = None,
 ) -> None:
     """List the conflicts that are open; decide them with accept or discard.
@@ -57,6 +62,9 @@ def conflicts(
     """
     if context.invoked_subcommand is not None:
         return
+    form = form_of(as_json=as_json, as_csv=as_csv)
+
+    from node.commands.display import conflicts_view
     from node.commands.open_log import find_study, open_log
     from node.settings_loading import load_settings
     from node.study_log.queries import list_conflicts
@@ -67,15 +75,24 @@ def conflicts(
         uid = None if study is None else find_study(database, study)
         with database.reading() as session:
             found = list_conflicts(session, states=states, study_instance_uid=uid)
-    if as_json:
-        print_json({"conflicts": found})
-    elif not found:
-        typer.echo("No conflicts.", err=True)
-    else:
-        from node.commands.display import conflicts_view
+    print_list(
+        found, form, plural="conflicts", total=len(found), columns=COLUMNS, table=conflicts_view
+    )
 
-        console = make_console()
-        console.print(conflicts_view(found, console))
+
+COLUMNS: "Mapping[str, Callable[[ConflictAnswer], Cell]]" = {
+    "study_instance_uid": lambda row: row.study_instance_uid,
+    "sop_instance_uid": lambda row: row.sop_instance_uid,
+    "state": lambda row: row.state.value,
+    "differing_keywords": lambda row: " ".join(row.differing_keywords),
+    "dataset_sha256": lambda row: row.dataset_sha256,
+    "size_bytes": lambda row: row.size_bytes,
+    "calling_ae_title": lambda row: row.calling_ae_title,
+    "received_at": lambda row: row.received_at,
+    "decided_at": lambda row: row.decided_at,
+    "decided_by": lambda row: row.decided_by,
+}
+"""Of the CSV; the names are those of the JSON document."""
 
 
 @app.command(epilog="Example:\n\nmammonode studies conflicts accept 604688119")

@@ -3,13 +3,19 @@
 Nothing heavy is imported before a command runs: ``--help`` answers at once.
 """
 
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from enum import StrEnum
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from node.commands.options import ConfigOption, JSONOption, make_console, print_json
+from node.commands import completion
+from node.commands.listing import Cell, CSVOption, form_of, print_list, read_words
+from node.commands.options import ConfigOption, JSONOption, print_json
+
+if TYPE_CHECKING:
+    from node.study_log.answers import DeliverySummary
 
 app = typer.Typer(
     help="Look at the deliveries of results, and send again what failed.", no_args_is_help=True
@@ -34,11 +40,12 @@ class State(StrEnum):
 )
 def list_(
     state: Annotated[
-        list[State] | None,
+        list[str] | None,
         typer.Option(
             "--state",
             metavar="STATE",
             help=f"Only deliveries in this state: {', '.join(State)}. May be given several times.",
+            autocompletion=completion.words(State),
         ),
     ] = None,
     destination: Annotated[
@@ -49,35 +56,49 @@ def list_(
         int, typer.Option("--limit", min=1, metavar="N", help="At most so many, newest first.")
     ] = 20,
     as_json: JSONOption = False,
+    as_csv: CSVOption = False,
     config: ConfigOption = None,
 ) -> None:
     """List the deliveries of each study's newest revision, with state and reason.
 
     What failed stays listed until it is sent again or a newer revision takes its place.
     """
+    form = form_of(as_json=as_json, as_csv=as_csv)
+    words = read_words(state, State, option="--state")
+
+    from node.commands.display import deliveries_table
     from node.commands.open_log import open_log
     from node.settings_loading import load_settings
     from node.study_log import queries
     from node.study_log.tables import DeliveryState
 
-    states = tuple(DeliveryState[item.name] for item in state or ())
+    states = tuple(DeliveryState[word.name] for word in words)
     with open_log(load_settings(config)) as database, database.reading() as session:
         found = queries.list_deliveries(
             session, states=states, destination=destination, limit=limit
         )
         total = queries.count_deliveries(session, states=states, destination=destination)
-    if as_json:
-        print_json({"total": total, "deliveries": found})
-        return
-    if not found:
-        typer.echo("No deliveries.", err=True)
-        return
-    from node.commands.display import deliveries_table
+    print_list(
+        found, form, plural="deliveries", total=total, columns=COLUMNS, table=deliveries_table
+    )
 
-    console = make_console()
-    console.print(deliveries_table(found, console))
-    if total > len(found):
-        typer.echo(f"{len(found)} of {total} deliveries; --limit shows more.", err=True)
+
+COLUMNS: "Mapping[str, Callable[[DeliverySummary], Cell]]" = {
+    "study_instance_uid": lambda row: row.study_instance_uid,
+    "revision": lambda row: row.delivery.revision,
+    "destination": lambda row: row.delivery.destination,
+    "state": lambda row: row.delivery.state.value,
+    "attempt": lambda row: row.delivery.attempt,
+    "due_at": lambda row: row.delivery.due_at,
+    "ended_at": lambda row: row.delivery.ended_at,
+    "objects": lambda row: row.delivery.objects,
+    "acknowledged": lambda row: row.delivery.acknowledged,
+    "statuses": lambda row: " ".join(f"0x{status:04X}" for status in row.delivery.statuses),
+    "confirmed": lambda row: row.delivery.confirmed,
+    "confirmed_at": lambda row: row.delivery.confirmed_at,
+    "reason": lambda row: row.delivery.reason,
+}
+"""Of the CSV; the names are those of the JSON document."""
 
 
 @app.command(epilog="Example:\n\nmammonode deliveries retry pacs")

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, NoReturn, TypeVar
 
 import typer
 
-from node.commands.options import make_console, print_json
+from node.commands.options import make_console, print_json, print_view
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
@@ -88,8 +88,7 @@ def print_list(
     elif not rows:
         typer.echo(f"No {plural}.", err=True)
     else:
-        console = make_console()
-        console.print(table(rows, console))
+        print_view(lambda console: table(rows, console))
         if total > len(rows):
             typer.echo(f"{len(rows)} of {total} {plural}; {to_see_more}.", err=True)
 

@@ -18,7 +18,7 @@ from node.commands import completion
 from node.errors import NodeError, SettingsError, TransientError, UnknownStudy
 
 if TYPE_CHECKING:
-    from rich.console import Console
+    from rich.console import Console, RenderableType
 
 UsageError = typer.BadParameter.__base__ or typer.BadParameter
 """What Typer raises for a command line that it does not accept; it exports no name for it."""
@@ -154,10 +154,11 @@ def exit_code_for(error: NodeError | ModelError) -> ExitCode:
 
 def print_json(answer: object) -> None:
     """Print frozen values as JSON, moments in ISO 8601."""
-    typer.echo(json.dumps(answer, default=_as_json, indent=2, ensure_ascii=False))
+    typer.echo(json.dumps(answer, default=as_json_value, indent=2, ensure_ascii=False))
 
 
-def _as_json(value: object) -> Any:
+def as_json_value(value: object) -> Any:
+    """Give a frozen value as what `json` can print; a moment in ISO 8601."""
     if is_dataclass(value) and not isinstance(value, type):
         return asdict(value)
     if isinstance(value, datetime):
@@ -165,6 +166,17 @@ def _as_json(value: object) -> Any:
     if isinstance(value, Path):
         return str(value)
     raise TypeError(f"no JSON for {type(value).__name__}")
+
+
+def print_view(view: "Callable[[Console], RenderableType]") -> None:
+    """Print what is laid out for a terminal; through a pipe without blanks at the ends of lines."""
+    console = make_console()
+    if console.is_terminal:
+        console.print(view(console))
+        return
+    with console.capture() as captured:
+        console.print(view(console))
+    typer.echo("\n".join(line.rstrip() for line in captured.get().splitlines()))
 
 
 def make_console() -> "Console":

@@ -12,8 +12,8 @@ from node.commands.options import (
     ConfigOption,
     JSONOption,
     StudyArgument,
-    make_console,
     print_json,
+    print_view,
     user_of_this_machine,
 )
 
@@ -48,8 +48,7 @@ def show(study: StudyArgument, as_json: JSONOption = False, config: ConfigOption
         return
     from node.commands.display import study_view
 
-    console = make_console()
-    console.print(study_view(answer, console))
+    print_view(lambda console: study_view(answer, console))
 
 
 @app.command(epilog="Example:\n\nmammonode studies retry 1.2.840.113619.2.55.3.604688119")

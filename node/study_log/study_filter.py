@@ -191,7 +191,7 @@ def order_of(order: StudyOrder, *, descending: bool) -> list[ColumnElement[Any]]
 
 
 def _newest_score() -> ScalarSelect[float | None]:
-    """Select the score of a study's newest revision; one look into an index, where a join is two."""
+    """Select the score of a study's newest revision: one look into an index, a join takes two."""
     return (
         select(Revision.score)
         .where(Revision.study_id == Study.id)

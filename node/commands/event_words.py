@@ -1,0 +1,75 @@
+"""What an event of the study log says to a person, in words."""
+
+from collections.abc import Mapping
+from typing import Any
+
+UID_ENDING = 24
+"""How much of a UID is shown where the whole one would fold: enough to tell studies apart."""
+
+WORDS: Mapping[str, str] = {
+    "study_opened": "first instance received",
+    "study_closed": "complete",
+    "study_reopened": "opened again",
+    "study_without_image": "ended: no image came",
+    "study_deleted": "files deleted on request",
+    "instance_received": "instance received",
+    "instance_received_again": "instance received again",
+    "instances_rejected": "instances rejected by a note",
+    "conflict_kept": "another data set kept aside",
+    "conflict_accepted": "another data set accepted",
+    "conflict_discarded": "another data set discarded",
+    "analysis_started": "analysis started",
+    "analysis_completed": "analysis completed",
+    "analysis_skipped": "nothing could be analysed",
+    "analysis_failed": "analysis failed",
+    "analysis_postponed": "analysis postponed",
+    "analysis_overtaken": "analysis overtaken by a newer revision",
+    "analysis_rescued": "analysis lost its worker, queued anew",
+    "retry_requested": "retry asked for",
+    "reanalysis_requested": "another analysis asked for",
+    "patient_corrected": "patient corrected",
+    "delivery_completed": "delivered",
+    "delivery_failed": "delivery given up",
+    "delivery_postponed": "delivery postponed",
+    "commitment_requested": "storage commitment asked for",
+    "commitment_reported": "storage commitment reported",
+    "instances_expired": "files of instances let go of",
+    "results_expired": "files of results let go of",
+    "instance_lost": "file of an instance lost",
+    "conflict_lost": "file that was kept aside lost",
+    "result_lost": "file of a result lost",
+}
+"""By the names that the study log has for them."""
+
+_SAID_ELSEWHERE = ("study_instance_uid",)
+_FIRST_IS_PLAIN = ("attempt",)
+"""Counted from 1, and worth a word from 2 on."""
+
+
+def what_happened(event: str) -> str:
+    """Give the words for an event; one that is not known here has its name for words."""
+    return WORDS.get(event, event.replace("_", " "))
+
+
+def details_of(fields: Mapping[str, Any]) -> str:
+    """Give what an event says beside: numbers, AE titles, reasons, the ends of UIDs."""
+    return ", ".join(
+        f"{name.replace('_', ' ')} {_shown(name, value)}"
+        for name, value in fields.items()
+        if name not in _SAID_ELSEWHERE
+        and value not in (None, "", [], {})
+        and not (name in _FIRST_IS_PLAIN and value == 1)
+    )
+
+
+def ending_of(uid: str) -> str:
+    """Give the end of a UID, marked as such; a short one whole."""
+    return f"…{uid[-UID_ENDING:].lstrip('.')}" if len(uid) > UID_ENDING else uid
+
+
+def _shown(name: str, value: object) -> str:
+    if isinstance(value, Mapping):
+        return " ".join(f"{ending_of(str(key))}: {item}" for key, item in value.items())
+    if isinstance(value, list):
+        return " ".join(str(item) for item in value)
+    return ending_of(str(value)) if name.endswith("_uid") else str(value)
