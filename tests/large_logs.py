@@ -335,6 +335,5 @@ class _Rows:
 
     def _add(self, table: str, **row: Any) -> int:
         self._newest_id[table] += 1
-        row["id"] = self._newest_id[table]
-        self._rows[table].append(row)
-        return row["id"]
+        self._rows[table].append({"id": self._newest_id[table], **row})
+        return self._newest_id[table]

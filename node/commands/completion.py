@@ -7,7 +7,7 @@ offered.
 from collections.abc import Callable, Sequence
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVarTuple
+from typing import TYPE_CHECKING, Any
 
 import typer
 
@@ -17,8 +17,6 @@ from node.errors import NodeError
 
 if TYPE_CHECKING:
     from sqlalchemy import Select
-
-Row = TypeVarTuple("Row")
 
 STUDIES_OFFERED = 20
 
@@ -41,7 +39,8 @@ def studies(ctx: typer.Context, incomplete: str) -> Sequence[tuple[str, str]]:
     begins_so = Study.study_instance_uid.startswith(incomplete, autoescape=True)
     newest_first = (Study.last_received_at.desc(), Study.id.desc())
     statement = select(Study.study_instance_uid, Study.state).where(begins_so)
-    return _ask(ctx, statement.order_by(*newest_first).limit(STUDIES_OFFERED))
+    found = _ask(ctx, statement.order_by(*newest_first).limit(STUDIES_OFFERED))
+    return [(uid, state) for uid, state in found]
 
 
 def ae_titles(ctx: typer.Context, incomplete: str) -> Sequence[str]:
@@ -59,7 +58,7 @@ def events(incomplete: str) -> list[str]:
     return [name for name in WORDS if name.startswith(incomplete)]
 
 
-def _ask(ctx: typer.Context, statement: "Select[*Row]") -> "list[tuple[*Row]]":
+def _ask(ctx: typer.Context, statement: "Select[*tuple[Any, ...]]") -> "Sequence[Any]":
     """Ask the log that the command being typed would read; if it cannot be read it has no rows."""
     from sqlalchemy.exc import SQLAlchemyError
 
@@ -70,6 +69,6 @@ def _ask(ctx: typer.Context, statement: "Select[*Row]") -> "list[tuple[*Row]]":
     try:
         settings = load_settings(Path(named) if named else None)
         with open_log(settings) as database, database.reading() as session:
-            return [tuple(row) for row in session.execute(statement)]
+            return session.execute(statement).all()
     except (NodeError, ModelError, SQLAlchemyError):
         return []

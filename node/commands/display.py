@@ -9,27 +9,25 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from node.commands.event_words import UID_ENDING, ending_of
 from node.study_log.answers import (
     ConflictAnswer,
     DeliveryAnswer,
     DeliverySummary,
-    EventAnswer,
-    InstanceAnswer,
-    ObjectFailure,
-    ResultAnswer,
     RevisionAnswer,
-    StudyAnswer,
     StudySummary,
 )
-from node.study_log.tables import ConflictState, DeliveryState, InstanceKind, StudyState
+from node.study_log.tables import ConflictState, DeliveryState, StudyState
 
-NOT_FOR_DIAGNOSTIC_USE = "Research software, not for diagnostic use."
 DIGEST_BEGINNING = 8
 """Digits of a data set's SHA-256 that are shown, and that name it on the command line."""
-UID_ENDING = 24
-"""How much of a UID is shown where the whole one would fold: enough to tell studies apart."""
-ROOM_BESIDE_UID = 79
+SHORTEST_UID_ENDING = 10
+"""How much of a UID is shown in a narrow terminal."""
+ROOM_BESIDE_UID = 69
 """Width of the other columns of the list of studies."""
+
+_NUMBERS = ("Instances", "Score", "Objects", "Attempt", "KiB", "After", "CC", "MLO", "Breast")
+_WHOLE = ("Study", "State", "Received", "At", "View", "Revision", "Data set", "SOP Instance UID")
 
 _STATE_STYLES = {
     "RECEIVING": "cyan",
@@ -50,16 +48,19 @@ _STATE_STYLES = {
 
 def studies_table(studies: Sequence[StudySummary], console: Console) -> RenderableType:
     """Give the list of studies, one line each."""
-    is_short = console.width < ROOM_BESIDE_UID + max(len(s.study_instance_uid) for s in studies)
+    room = console.width - ROOM_BESIDE_UID
+    is_short = room < max(len(study.study_instance_uid) for study in studies)
+    ending = min(UID_ENDING, max(SHORTEST_UID_ENDING, room - 1))
     table = plain_or_ruled_table(
         console, "Study", "State", "From", "Received", "Instances", "Score", "Results"
     )
     for study in studies:
+        uid = study.study_instance_uid
         table.add_row(
-            _shortened(study.study_instance_uid, is_short=is_short),
-            _state(study.state),
+            ending_of(uid, ending) if is_short else uid,
+            state_text(study.state),
             study.calling_ae_title,
-            _minute(study.last_received_at),
+            minute(study.last_received_at, console),
             str(study.instances),
             _score(study.revision),
             _results(study),
@@ -73,31 +74,15 @@ def deliveries_table(summaries: Sequence[DeliverySummary], console: Console) -> 
     for summary in summaries:
         delivery = summary.delivery
         table.add_row(
-            _shortened(summary.study_instance_uid, is_short=console.is_terminal),
+            ending_of(summary.study_instance_uid)
+            if console.is_terminal
+            else summary.study_instance_uid,
             delivery.destination,
-            _state(delivery.state),
+            state_text(delivery.state),
             f"{delivery.acknowledged} of {delivery.objects}",
-            _reason(delivery),
+            reason_of(delivery),
         )
     return table
-
-
-def study_view(study: StudyAnswer, console: Console) -> RenderableType:
-    """Give all that the log knows of one study."""
-    parts: list[RenderableType] = [_facts(study, console)]
-    parts.append(_section("Views", _views(study, console)))
-    if study.conflicts:
-        parts.append(_section("Conflicts", _conflicts(study.conflicts, console)))
-    if study.results:
-        parts.append(_section("Results", _result_objects(study, console)))
-    if study.deliveries:
-        parts.append(_section("Deliveries", _deliveries(study.deliveries, console)))
-    failures = [(d.destination, f) for d in study.deliveries for f in d.failures]
-    if failures:
-        parts.append(_section("Not committed", _failures(failures, console)))
-    parts.append(_section("Events", _events(study.events, console)))
-    parts.append(Text(NOT_FOR_DIAGNOSTIC_USE, style="dim"))
-    return Group(*parts)
 
 
 def conflicts_view(conflicts: Sequence[ConflictAnswer], console: Console) -> RenderableType:
@@ -105,9 +90,9 @@ def conflicts_view(conflicts: Sequence[ConflictAnswer], console: Console) -> Ren
     studies = dict.fromkeys(conflict.study_instance_uid for conflict in conflicts)
     return Group(
         *(
-            _section(
+            section(
                 f"Study {uid}",
-                _conflicts([c for c in conflicts if c.study_instance_uid == uid], console),
+                conflicts_table([c for c in conflicts if c.study_instance_uid == uid], console),
             )
             for uid in studies
         )
@@ -120,174 +105,60 @@ def plain_or_ruled_table(console: Console, *headings: str) -> Table:
         box=SIMPLE_HEAD if console.is_terminal else None,
         header_style="bold" if console.is_terminal else "",
         pad_edge=False,
-        padding=(0, 2, 0, 0),
+        padding=(0, 1 if console.is_terminal else 2, 0, 0),
         show_edge=False,
     )
-    numbers = ("Instances", "Score", "Objects", "Attempt", "KiB")
-    whole = ("State", "Received", "At", "View", "Revision", "Data set", "SOP Instance UID")
     for heading in headings:
         table.add_column(
             heading,
-            justify="right" if heading in numbers else "left",
+            justify="right" if heading in _NUMBERS else "left",
             overflow="fold",
-            no_wrap=heading in whole,
+            no_wrap=heading in _WHOLE,
         )
     return table
 
 
-def _section(title: str, body: RenderableType) -> RenderableType:
-    return Group(Text(title, style="bold"), Padding(body, (0, 0, 1, 2)))
+def section(title: str, body: RenderableType) -> RenderableType:
+    """Give a table under its title."""
+    return Group(Text(title, style="bold"), Padding(body, (0, 0, 1, 2), expand=False))
 
 
-def _facts(study: StudyAnswer, console: Console) -> RenderableType:
-    summary, newest = study.summary, study.summary.revision
-    received = f"{_second(summary.first_received_at)} to {_second(summary.last_received_at)}"
-    facts: list[tuple[str, RenderableType]] = [
-        ("Study Instance UID", summary.study_instance_uid),
-        ("State", _state(summary.state)),
-        ("Instances", str(summary.instances)),
-        ("From", f"{summary.calling_ae_title} to {summary.called_ae_title}"),
-        ("Received", received),
-    ]
-    if summary.removed_at is not None:
-        facts.append(("Files gone since", _second(summary.removed_at)))
-    if study.deletion is not None:
-        by = f"{_second(study.deletion.at)} by {study.deletion.by}"
-        facts.append(("Deleted on request", f"{by}: {study.deletion.reason}"))
-    for correction in study.corrections:
-        what = f"{', '.join(correction.keywords)}, {_second(correction.at)} by {correction.by}"
-        facts.append(("Patient corrected", f"{what}: {correction.reason}"))
-    if newest is not None:
-        facts += [
-            ("Closed", f"{_second(newest.closed_at)}, {newest.close_reason}"),
-            ("Analysed", _analysed(newest)),
-            ("Revision", f"{newest.number}, attempt {newest.attempt}"),
-        ]
-        if newest.reason:
-            facts.append(("Reason", newest.reason))
-        if newest.model_name:
-            digest = (newest.weights_sha256 or "")[:12]
-            facts.append(("Model", f"{newest.model_name} {newest.model_version} ({digest})"))
-        facts.append(("AI malignancy score", _scores(newest)))
-    grid = Table.grid(padding=(0, 2, 0, 0))
-    grid.add_column(style="dim" if console.is_terminal else "", no_wrap=True)
-    grid.add_column(overflow="fold")
-    for name, value in facts:
-        grid.add_row(name, value)
-    return Padding(grid, (0, 0, 1, 0))
-
-
-def _views(study: StudyAnswer, console: Console) -> Table:
-    table = plain_or_ruled_table(console, "View", "Score", "Remark", "SOP Instance UID")
-    for instance in study.instances:
-        table.add_row(
-            _view(instance),
-            "" if instance.score is None else f"{instance.score:.3f}",
-            _triage(instance),
-            instance.sop_instance_uid,
-        )
-    return table
-
-
-def _conflicts(conflicts: Iterable[ConflictAnswer], console: Console) -> Table:
+def conflicts_table(conflicts: Iterable[ConflictAnswer], console: Console) -> Table:
+    """Give the conflicts of one study, one line each."""
+    conflicts = tuple(conflicts)
+    is_short = are_shortened((c.sop_instance_uid for c in conflicts), console, beside=76)
     table = plain_or_ruled_table(
         console, "State", "Received", "From", "Data set", "Differs in", "SOP Instance UID"
     )
     for conflict in conflicts:
+        uid = conflict.sop_instance_uid
         table.add_row(
-            _state(conflict.state),
-            _minute(conflict.received_at),
+            state_text(conflict.state),
+            minute(conflict.received_at, console),
             conflict.calling_ae_title,
             conflict.dataset_sha256[:DIGEST_BEGINNING],
             ", ".join(conflict.differing_keywords),
-            conflict.sop_instance_uid,
+            ending_of(uid, SHORTEST_UID_ENDING) if is_short else uid,
         )
     return table
 
 
-def _result_objects(study: StudyAnswer, console: Console) -> Table:
-    from pydicom.uid import UID  # late: the list of studies does without
-
-    gone = [_gone(result) for result in study.results]
-    headings = ("Kind", "SOP class", "KiB", *(["File"] if any(gone) else []), "SOP Instance UID")
-    table = plain_or_ruled_table(console, *headings)
-    for result, file in zip(study.results, gone, strict=True):
-        table.add_row(
-            result.kind,
-            UID(result.sop_class_uid).name.removesuffix(" Storage"),
-            f"{result.size_bytes / 1024:.0f}",
-            *([file] if any(gone) else []),
-            result.sop_instance_uid,
-        )
-    return table
+def are_shortened(uids: Iterable[str], console: Console, *, beside: int) -> bool:
+    """Say whether whole UIDs have no room beside columns of a width; there is no end of a pipe."""
+    return console.width < beside + max((len(uid) for uid in uids), default=0)
 
 
-def _deliveries(deliveries: Iterable[DeliveryAnswer], console: Console) -> Table:
-    table = plain_or_ruled_table(
-        console,
-        "Destination",
-        "Revision",
-        "State",
-        "Objects",
-        "Attempt",
-        "Statuses",
-        "Confirmed",
-        "Reason",
-    )
-    for delivery in deliveries:
-        table.add_row(
-            delivery.destination,
-            str(delivery.revision),
-            _state(delivery.state),
-            f"{delivery.acknowledged} of {delivery.objects}",
-            str(delivery.attempt),
-            ", ".join(f"0x{status:04X}" for status in delivery.statuses),
-            _confirmed(delivery),
-            _reason(delivery),
-        )
-    return table
-
-
-def _failures(failures: Iterable[tuple[str, ObjectFailure]], console: Console) -> Table:
-    table = plain_or_ruled_table(console, "Destination", "Failure Reason", "SOP Instance UID")
-    for destination, failure in failures:
-        table.add_row(destination, f"0x{failure.failure_reason:04X}", failure.sop_instance_uid)
-    return table
-
-
-def _events(events: Iterable[EventAnswer], console: Console) -> Table:
-    table = plain_or_ruled_table(console, "At", "Event", "Details")
-    for event in events:
-        details = "  ".join(
-            f"{name}={value}" for name, value in event.fields.items() if value not in (None, "", [])
-        )
-        table.add_row(_second(event.at), event.event, details)
-    return table
-
-
-def _shortened(uid: str, *, is_short: bool) -> str:
-    """Give the end of a UID where the whole one would fold."""
-    return f"…{uid[-UID_ENDING:].lstrip('.')}" if is_short and len(uid) > UID_ENDING else uid
-
-
-def _reason(delivery: DeliveryAnswer) -> str:
+def reason_of(delivery: DeliveryAnswer) -> str:
     """Say why the last try failed, and what is waited for."""
     if delivery.state is DeliveryState.UNCONFIRMED:
-        return f"storage commitment is waited for until {_second(delivery.due_at)}"
+        return f"storage commitment is waited for until {second(delivery.due_at)}"
     if delivery.state is DeliveryState.PENDING and delivery.attempt:
-        return f"{delivery.reason} (next try {_second(delivery.due_at)})".strip()
+        return f"{delivery.reason} (next try {second(delivery.due_at)})".strip()
     return delivery.reason
 
 
-def _confirmed(delivery: DeliveryAnswer) -> str:
-    """Say how many objects the archive has confirmed, and since when it has all of them."""
-    if not delivery.confirmed and delivery.state is not DeliveryState.UNCONFIRMED:
-        return ""
-    since = "" if delivery.confirmed_at is None else f", {_second(delivery.confirmed_at)}"
-    return f"{delivery.confirmed} of {delivery.objects}{since}"
-
-
-def _state(state: StudyState | DeliveryState | ConflictState) -> Text:
+def state_text(state: StudyState | DeliveryState | ConflictState) -> Text:
+    """Give a state in its colour."""
     return Text(state.value, style=_STATE_STYLES[state.value])
 
 
@@ -317,52 +188,14 @@ def _score(revision: RevisionAnswer | None) -> Text:
     return Text(f"{revision.score:.3f}", style="bold magenta" if revision.is_suspicious else "")
 
 
-def _scores(revision: RevisionAnswer) -> str:
-    """Say the study's score, each breast's, and on which side of the operating point it lies."""
-    if revision.score is None:
-        return "none"
-    breasts = [
-        f"{side} {score:.3f}"
-        for side, score in (("right", revision.score_right), ("left", revision.score_left))
-        if score is not None
-    ]
-    call = "at or above" if revision.is_suspicious else "below"
-    parts = f" ({', '.join(breasts)})" if breasts else ""
-    return f"{revision.score:.3f}{parts}, {call} the operating point"
-
-
-def _analysed(revision: RevisionAnswer) -> str:
-    if revision.started_at is None:
-        return "not yet"
-    if revision.ended_at is None:
-        return f"since {_second(revision.started_at)}"
-    seconds = (revision.ended_at - revision.started_at).total_seconds()
-    return f"{_second(revision.started_at)}, {seconds:.1f} s"
-
-
-def _view(instance: InstanceAnswer) -> str:
-    known = " ".join(part for part in (instance.laterality, instance.view_position) if part)
-    return known or "unknown"
-
-
-def _triage(instance: InstanceAnswer) -> str:
-    if instance.kind is not InstanceKind.IMAGE:
-        return instance.kind.value
-    if not instance.triage_reason:
-        return _gone(instance)
-    detail = f": {instance.triage_detail}" if instance.triage_detail else ""
-    return f"{instance.triage_reason}{detail}"
-
-
-def _gone(row: InstanceAnswer | ResultAnswer) -> str:
-    if row.removed_at is None or row.removed_because is None:
-        return ""
-    return f"file {row.removed_because.value} {_minute(row.removed_at)}"
-
-
-def _second(moment: datetime) -> str:
+def second(moment: datetime) -> str:
+    """Give a moment by the clock of this machine."""
     return f"{moment.astimezone():%Y-%m-%d %H:%M:%S}"
 
 
-def _minute(moment: datetime) -> str:
-    return f"{moment.astimezone():%m-%d %H:%M}"
+def minute(moment: datetime, console: Console) -> str:
+    """Give a moment to the minute; in a terminal as short as its year allows, as ``ls`` does."""
+    at = moment.astimezone()
+    if not console.is_terminal:
+        return f"{at:%Y-%m-%d %H:%M}"
+    return f"{at:%m-%d %H:%M}" if at.year == datetime.now(at.tzinfo).year else f"{at:%Y-%m-%d}"

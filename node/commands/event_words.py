@@ -30,6 +30,8 @@ WORDS: Mapping[str, str] = {
     "patient_corrected": "patient corrected",
     "delivery_completed": "delivered",
     "delivery_failed": "delivery given up",
+    "delivery_confirmed": "all of it confirmed",
+    "delivery_canceled": "delivery ended, nothing more is sent",
     "delivery_postponed": "delivery postponed",
     "commitment_requested": "storage commitment asked for",
     "commitment_reported": "storage commitment reported",
@@ -41,9 +43,24 @@ WORDS: Mapping[str, str] = {
 }
 """By the names that the study log has for them."""
 
-_SAID_ELSEWHERE = ("study_instance_uid",)
-_FIRST_IS_PLAIN = ("attempt",)
-"""Counted from 1, and worth a word from 2 on."""
+_SAYINGS: Mapping[str, str] = {
+    "sop_instance_uid": "{}",
+    "calling_ae_title": "from {}",
+    "close_reason": "{}",
+    "images": "{} images",
+    "results": "{} results",
+    "destination": "to {}",
+    "destinations": "to {}",
+    "reason": "{}",
+    "by": "by {}",
+    "keywords": "{}",
+    "differing_keywords": "{}",
+    "committed": "{} committed",
+    "from_state": "was {}",
+}
+"""How what an event says is put where its name and its value would read badly."""
+_LEFT_OUT = ("study_instance_uid", "kind", "size_bytes", "dataset_sha256")
+"""Said elsewhere, or of no use in one line; ``--json`` has it."""
 
 
 def what_happened(event: str) -> str:
@@ -52,19 +69,23 @@ def what_happened(event: str) -> str:
 
 
 def details_of(fields: Mapping[str, Any]) -> str:
-    """Give what an event says beside: numbers, AE titles, reasons, the ends of UIDs."""
+    """Give what an event says beside: numbers, AE titles, reasons, the ends of UIDs.
+
+    Parameters
+    ----------
+    fields
+        Of the event. What is empty or none is left out, and so is the first attempt.
+    """
     return ", ".join(
-        f"{name.replace('_', ' ')} {_shown(name, value)}"
+        _SAYINGS.get(name, f"{name.replace('_', ' ')} {{}}").format(_shown(name, value))
         for name, value in fields.items()
-        if name not in _SAID_ELSEWHERE
-        and value not in (None, "", [], {})
-        and not (name in _FIRST_IS_PLAIN and value == 1)
+        if value and name not in _LEFT_OUT and (name, value) != ("attempt", 1)
     )
 
 
-def ending_of(uid: str) -> str:
-    """Give the end of a UID, marked as such; a short one whole."""
-    return f"…{uid[-UID_ENDING:].lstrip('.')}" if len(uid) > UID_ENDING else uid
+def ending_of(uid: str, length: int = UID_ENDING) -> str:
+    """Give the end of a UID, marked as such; one that is no longer than that whole."""
+    return f"…{uid[-length:].lstrip('.')}" if len(uid) > length else uid
 
 
 def _shown(name: str, value: object) -> str:

@@ -20,7 +20,7 @@ from node.errors import NodeError, SettingsError, TransientError, UnknownStudy
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
 
-UsageError = typer.BadParameter.__base__ or typer.BadParameter
+UsageError: type[Exception] = typer.BadParameter.__mro__[1]
 """What Typer raises for a command line that it does not accept; it exports no name for it."""
 
 
@@ -108,8 +108,8 @@ def errors_as_exit_codes() -> Iterator[None]:
     try:
         yield
     except UsageError as error:
-        if message := error.format_message():  # none where the help was printed instead
-            typer.echo(f"mammonode: {_with_help(error, message)}", err=True)
+        if message := _message_of(error):
+            typer.echo(f"mammonode: {message}", err=True)
         raise SystemExit(ExitCode.USAGE) from None
     except (NodeError, ModelError) as error:
         typer.echo(f"mammonode: {error}", err=True)
@@ -126,11 +126,16 @@ def errors_as_exit_codes() -> Iterator[None]:
         raise SystemExit(ExitCode.INTERRUPTED) from None
 
 
-def _with_help(error: Any, message: str) -> str:
-    """Add to what is wrong with a command line which command explains itself."""
-    context = getattr(error, "ctx", None)
-    whole = message if message.endswith((".", "?")) else f"{message}."
-    return f"{whole} `{context.command_path} --help` tells more." if context else whole
+def _message_of(error: Any) -> str:
+    """Say what is wrong with a command line, and which command explains itself.
+
+    It is empty where nothing was asked and the help was printed instead.
+    """
+    message: str = error.format_message()
+    if not message or error.ctx is None:
+        return message
+    stop = "" if message.endswith((".", "?")) else "."
+    return f"{message}{stop} `{error.ctx.command_path} --help` tells more."
 
 
 def _database_errors() -> tuple[type[Exception], ...]:

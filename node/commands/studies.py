@@ -46,7 +46,7 @@ def show(study: StudyArgument, as_json: JSONOption = False, config: ConfigOption
     if as_json:
         print_json(answer)
         return
-    from node.commands.display import study_view
+    from node.commands.study_view import study_view
 
     print_view(lambda console: study_view(answer, console))
 

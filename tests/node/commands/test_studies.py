@@ -10,8 +10,9 @@ from rich.console import Console
 
 from command_line import Ended, run
 from log_entries import RECEIVED_AT, add_conflict, add_delivery, study_entry
-from node.commands.display import studies_table, study_view
+from node.commands.display import studies_table
 from node.commands.options import ExitCode
+from node.commands.study_view import study_view
 from node.settings import Settings
 from node.study_log.database import Database, database_url
 from node.study_log.queries import list_studies, read_study
