@@ -119,11 +119,15 @@ def errors_as_exit_codes() -> Iterator[None]:
         typer.echo(f"mammonode: The database does not answer as expected: {what}", err=True)
         raise SystemExit(ExitCode.TRY_AGAIN) from None
     except BrokenPipeError:
-        # The reader, as in `| head`, has enough. Nothing more can be flushed at exit either.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        stop_printing()
         raise SystemExit(ExitCode.FAILURE) from None
     except KeyboardInterrupt:
         raise SystemExit(ExitCode.INTERRUPTED) from None
+
+
+def stop_printing() -> None:
+    """Give up standard output: the reader, as in ``| head``, has enough, at exit too."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _message_of(error: Any) -> str:

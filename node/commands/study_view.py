@@ -35,6 +35,8 @@ from node.study_log.timeline import timeline
 
 NOT_FOR_DIAGNOSTIC_USE = "Research software, not for diagnostic use."
 STANDARD_VIEWS = ("CC", "MLO")
+WIDE_ENOUGH = 116
+"""Columns at which every UID of 64 characters is whole."""
 _TOLD_TOGETHER = ("instance_received",)
 """Events that follow each other in numbers and are told in one line."""
 
@@ -57,6 +59,8 @@ def study_view(study: StudyAnswer, console: Console) -> RenderableType:
     if failures:
         parts.append(section("Not committed", _failures(failures, console)))
     parts.append(section("Timeline", _timeline(timeline(study), console)))
+    if console.width < WIDE_ENOUGH:
+        parts.append(Text("UIDs that begin with … are ends; --json has them whole.", style="dim"))
     parts.append(Text(NOT_FOR_DIAGNOSTIC_USE, style="dim"))
     return Group(*parts)
 

@@ -11,7 +11,7 @@ import typer
 
 from node.commands import completion
 from node.commands.event_words import details_of, ending_of, what_happened
-from node.commands.options import ConfigOption, as_json_value
+from node.commands.options import ConfigOption, as_json_value, stop_printing
 from node.commands.ranges import read_period
 
 if TYPE_CHECKING:
@@ -76,12 +76,15 @@ def tail(
             study_instance_uids=[find_study(database, text) for text in study or ()],
             events=event or (),
         )
-        with database.reading() as session:
-            _print(feed.begin(session, now=now, last=lines, since=begin), as_json=as_json)
-        while not is_ended and (feed.is_behind or _wait()):
+        try:
             with database.reading() as session:
-                new = feed.poll(session, now=datetime.now().astimezone())
-            _print(new, as_json=as_json)
+                _print(feed.begin(session, now=now, last=lines, since=begin), as_json=as_json)
+            while not is_ended and (feed.is_behind or _wait()):
+                with database.reading() as session:
+                    new = feed.poll(session, now=datetime.now().astimezone())
+                _print(new, as_json=as_json)
+        except BrokenPipeError:
+            stop_printing()
 
 
 def _print(events: "Iterable[FeedEvent]", *, as_json: bool) -> None:
