@@ -79,7 +79,7 @@ def tail(
         try:
             with database.reading() as session:
                 _print(feed.begin(session, now=now, last=lines, since=begin), as_json=as_json)
-            while not is_ended and (feed.is_behind or _wait()):
+            while feed.is_behind or (not is_ended and _wait()):
                 with database.reading() as session:
                     new = feed.poll(session, now=datetime.now().astimezone())
                 _print(new, as_json=as_json)

@@ -5,7 +5,7 @@ on PostgreSQL an event can appear after others with higher ids. So the feed reme
 missing below the newest that it has seen, and looks for them for a while.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -35,7 +35,7 @@ class FeedEvent:
 
 
 class EventFeed:
-    """Gives each event once: first those that are there, by `begin`, then new ones, by `poll`.
+    """Gives each event once: first of those that are there, by `begin`, then new ones, by `poll`.
 
     Parameters
     ----------
@@ -47,7 +47,7 @@ class EventFeed:
     Attributes
     ----------
     is_behind
-        Whether there was more than the last `poll` gave.
+        Whether `poll` would give more at once.
     """
 
     def __init__(
@@ -57,12 +57,14 @@ class EventFeed:
         self._events = frozenset(events)
         self._newest_id = 0
         self._missing: dict[int, datetime] = {}
+        self._old: Select[Any] | None = None
+        self._old_until = 0
         self.is_behind = False
 
     def begin(
         self, session: Session, *, now: datetime, last: int = 0, since: datetime | None = None
-    ) -> Iterator[FeedEvent]:
-        """Give events that are there, and take up the place behind them.
+    ) -> tuple[FeedEvent, ...]:
+        """Give the last events that are there, and take up the place behind them.
 
         Parameters
         ----------
@@ -71,9 +73,9 @@ class EventFeed:
         now
             Aware.
         last
-            So many, the newest.
+            So many.
         since
-            All that happened then or later, however many, in place of `last`.
+            All that happened then or later in place of that, however many: `poll` gives them.
         """
         self._newest_id = session.scalar(select(func.max(Event.id))) or 0
         lowest = max(0, self._newest_id - MISSING_AMONG)
@@ -86,37 +88,45 @@ class EventFeed:
         if self._events:
             old = old.where(Event.event.in_(self._events))
         if since is not None:
-            statement = old.where(Event.at >= since).order_by(Event.id)
-            rows: Iterable[Any] = session.execute(statement.execution_options(yield_per=AT_ONCE))
-        else:
-            rows = reversed(session.execute(old.order_by(Event.id.desc()).limit(last)).all())
-        for row in rows:
-            yield _event(row)
+            self._old = old.where(Event.at >= since).order_by(Event.id).limit(AT_ONCE)
+            self.is_behind = True
+            return ()
+        newest_first = session.execute(old.order_by(Event.id.desc()).limit(last)).all()
+        return tuple(_event(row) for row in reversed(newest_first))
 
     def poll(self, session: Session, *, now: datetime) -> tuple[FeedEvent, ...]:
-        """Give what has become visible since the last time, at most `AT_ONCE` and what was late.
+        """Give what has become visible since the last time, at most `AT_ONCE`.
 
         Parameters
         ----------
         session
-            Of `Database.reading`, a new one each time.
+            Of `Database.reading`, a new one each time: whoever reads slowly holds no transaction.
         now
             Aware.
         """
+        if self._old is not None:
+            return self._next_of_old(session, self._old)
         # All events, also of other studies: whether one is missing shows in the ids alone.
         is_new = or_(Event.id > self._newest_id, Event.id.in_(self._missing))
-        statement = _events().where(is_new).order_by(Event.id)
-        found = [_event(row) for row in session.execute(statement.limit(AT_ONCE))]
+        statement = _events().where(is_new).order_by(Event.id).limit(AT_ONCE)
+        found = [_event(row) for row in session.execute(statement)]
         self.is_behind = len(found) == AT_ONCE
         for event in found:
             self._missing.pop(event.id, None)
-        self._note_missing(
-            self._newest_id, (event.id for event in found if event.id > self._newest_id), now
-        )
+        new = (event.id for event in found if event.id > self._newest_id)
+        self._note_missing(self._newest_id, new, now)
         self._missing = {
             number: since for number, since in self._missing.items() if now - since < MISSING_FOR
         }
         return tuple(event for event in found if self._is_meant(event))
+
+    def _next_of_old(self, session: Session, old: "Select[Any]") -> tuple[FeedEvent, ...]:
+        rows = session.execute(old.where(Event.id > self._old_until)).all()
+        if len(rows) < AT_ONCE:
+            self._old = None
+        else:
+            self._old_until = rows[-1].id
+        return tuple(_event(row) for row in rows)
 
     def _note_missing(self, before: int, seen: Iterable[int], now: datetime) -> None:
         """Remember the gaps between ids that follow each other, from `before` on."""

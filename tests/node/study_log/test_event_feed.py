@@ -59,15 +59,22 @@ def test_it_begins_with_the_last_that_are_there(database: Database) -> None:
     assert begun(EventFeed(), database, last=0) == []
 
 
-def test_it_begins_with_a_moment(database: Database) -> None:
-    write(database, 10, 11, 12)
+def test_it_begins_with_a_moment_however_long_ago(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(event_feed, "AT_ONCE", 2)
+    write(database, 10, 11, 12, 13)
     feed = EventFeed()
-
     with database.reading() as session:
         since = RECEIVED_AT + timedelta(minutes=11)
-        assert [e.id for e in feed.begin(session, now=NOW, since=since)] == [11, 12]
-    write(database, 13)
-    assert polled(feed, database) == [13]
+        assert feed.begin(session, now=NOW, since=since) == ()
+    write(database, 14)
+
+    goes: list[list[int]] = []
+    while feed.is_behind:
+        goes.append(polled(feed, database))
+
+    assert goes == [[11, 12], [13], [14]]
 
 
 def test_an_event_with_a_lower_id_that_appears_later_is_given_too(database: Database) -> None:
