@@ -37,9 +37,6 @@ app.add_typer(studies.app, name="studies")
 app.add_typer(patients.app, name="patients")
 app.add_typer(deliveries.app, name="deliveries")
 app.add_typer(database.app, name="database")
-app.command(
-    epilog="Examples:\n\nmammonode tail\n\nmammonode tail --since 1h --event analysis_failed --json"
-)(tail.tail)
 
 
 class Role(StrEnum):
@@ -303,6 +300,11 @@ def restore(
         typer.echo(backups.restore_summary(restored), err=True)
     if restored.lost:
         raise end_with(ExitCode.FAILURE)
+
+
+app.command(
+    epilog="Examples:\n\nmammonode tail\n\nmammonode tail --since 1h --event analysis_failed --json"
+)(tail.tail)
 
 
 @app.command()
