@@ -57,7 +57,7 @@ class EventFeed:
         self._events = frozenset(events)
         self._newest_id = 0
         self._missing: dict[int, datetime] = {}
-        self._old: Select[Any] | None = None
+        self._old: Select[*tuple[Any, ...]] | None = None
         self._old_until = 0
         self.is_behind = False
 
@@ -120,7 +120,9 @@ class EventFeed:
         }
         return tuple(event for event in found if self._is_meant(event))
 
-    def _next_of_old(self, session: Session, old: "Select[Any]") -> tuple[FeedEvent, ...]:
+    def _next_of_old(
+        self, session: Session, old: "Select[*tuple[Any, ...]]"
+    ) -> tuple[FeedEvent, ...]:
         rows = session.execute(old.where(Event.id > self._old_until)).all()
         if len(rows) < AT_ONCE:
             self._old = None

@@ -18,7 +18,17 @@ from node.cli import EXIT_CODES, app
 from node.commands.options import ExitCode, exit_code_for
 from node.errors import PermanentError, SettingsError, TransientError, UnknownStudy
 
-COMMANDS = ("serve", "demo", "predict", "check", "fsck", "backup", "restore", "version")
+COMMANDS = (
+    "serve",
+    "demo",
+    "predict",
+    "check",
+    "fsck",
+    "backup",
+    "restore",
+    "tail",
+    "version",
+)
 STUDIES_COMMANDS = (
     "list",
     "show",
@@ -39,6 +49,7 @@ READ_SETTINGS = (
     "backup",
     "restore",
     "predict",
+    "tail",
     *(f"studies {name}" for name in STUDIES_COMMANDS),
     *(f"patients {name}" for name in PATIENTS_COMMANDS),
     *(f"deliveries {name}" for name in DELIVERIES_COMMANDS),
@@ -113,8 +124,34 @@ def test_the_version_is_that_of_the_package(capsys: pytest.CaptureFixture[str]) 
     assert json.loads(run(capsys, "version", "--json").out) == {"version": __version__}
 
 
-def test_an_unknown_option_is_a_matter_of_usage(capsys: pytest.CaptureFixture[str]) -> None:
-    assert run(capsys, "version", "--nonsense").code == ExitCode.USAGE
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["version", "--nonsense"], "No such option: --nonsense. `mammonode version --help` tells"),
+        (["nonsense"], "No such command 'nonsense'. `mammonode --help` tells"),
+        (["studies", "show"], "Missing argument 'STUDY'"),
+        (["studies", "delete", "1"], "Missing option '--reason'"),
+    ],
+)
+def test_a_command_line_that_is_not_accepted_is_answered_with_one_line(
+    capsys: pytest.CaptureFixture[str], arguments: list[str], said: str
+) -> None:
+    ended = run(capsys, *arguments)
+
+    assert ended.code == ExitCode.USAGE
+    assert ended.out == ""
+    assert ended.err.startswith(f"mammonode: {said}")
+    assert ended.err.count("\n") == 1
+
+
+@pytest.mark.parametrize("group", [[], ["studies"], ["deliveries"]])
+def test_a_group_alone_tells_its_commands(
+    capsys: pytest.CaptureFixture[str], group: list[str]
+) -> None:
+    ended = run(capsys, *group)
+
+    assert "Commands" in ended.out
+    assert (ended.code, ended.err) == (ExitCode.USAGE, "")
 
 
 @pytest.mark.parametrize("command", ["serve", "studies list", "studies show 1.2"])

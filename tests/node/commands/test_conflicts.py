@@ -1,5 +1,7 @@
 """``mammonode studies conflicts``: what is listed, accepted and discarded."""
 
+import csv
+import io
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -48,6 +50,19 @@ def test_the_listed_data_set_is_the_one_that_json_names(
     assert conflict["state"] == "OPEN"
     assert conflict["study_instance_uid"] == UID
     assert conflict["dataset_sha256"][:8] in run(capsys, "studies", "conflicts").out
+
+
+def test_the_list_as_csv_says_what_the_list_as_json_says(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    (conflict,) = json.loads(run(capsys, "studies", "conflicts", "--json").out)["conflicts"]
+    ended = run(capsys, "studies", "conflicts", "--csv")
+
+    (row,) = csv.DictReader(io.StringIO(ended.out, newline=""))
+    assert list(row) == list(conflict)
+    assert row["differing_keywords"] == "PatientName PatientComments"
+    assert row["dataset_sha256"] == conflict["dataset_sha256"]
+    assert row["decided_at"] == ""
 
 
 def test_what_is_accepted_is_queued_and_listed_no_more(

@@ -1,5 +1,7 @@
 """``mammonode deliveries``: what is listed, and what is sent again."""
 
+import csv
+import io
 import json
 from pathlib import Path
 
@@ -103,3 +105,22 @@ def test_a_destination_that_there_is_not_is_named_with_those_that_there_are(
 
     assert ended.code == ExitCode.FAILURE
     assert "(pacs, viewer), found pasc" in ended.err
+
+
+def test_the_list_as_csv_has_a_line_of_headings(capsys: pytest.CaptureFixture[str]) -> None:
+    ended = run(capsys, "deliveries", "list", "--csv", "--state", "failed")
+
+    rows = list(csv.DictReader(io.StringIO(ended.out, newline="")))
+    assert ended.out.count("\r\n") == 2
+    assert rows[0]["study_instance_uid"] == UID
+    assert rows[0]["state"] == "FAILED"
+    assert rows[0]["statuses"] == "0x0000 0xA700"
+    assert rows[0]["ended_at"] == "2026-03-02T09:30:22.000+00:00"
+
+
+def test_an_unknown_state_ends_with_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    ended = run(capsys, "deliveries", "list", "--state", "fialed")
+
+    assert ended.code == ExitCode.USAGE
+    assert "Did you mean failed?" in ended.err
+    assert ended.err.count("\n") == 1

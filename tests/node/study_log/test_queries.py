@@ -2,10 +2,13 @@
 
 from dataclasses import asdict
 from datetime import timedelta
+from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlalchemy import event
 
+from databases import SqliteLogs
 from log_entries import (
     RECEIVED_AT,
     add_conflict,
@@ -21,7 +24,7 @@ from node.study_log.queries import (
     list_studies,
     read_study,
 )
-from node.study_log.study_filter import StudyFilter
+from node.study_log.study_filter import StudyFilter, StudyOrder
 from node.study_log.tables import DeliveryState, StudyState
 
 
@@ -141,6 +144,43 @@ def test_a_list_takes_one_statement_however_many_studies_there_are(database: Dat
         list_studies(session)
 
     assert len([statement for statement in statements if statement.startswith("SELECT")]) == 1
+
+
+@pytest.mark.parametrize(
+    ("which", "order", "index"),
+    [
+        (StudyFilter(), StudyOrder.RECEIVED, "ix_study_last_received_at"),
+        (StudyFilter(states=[StudyState.FAILED]), StudyOrder.RECEIVED, "ix_study_state_received"),
+        (
+            StudyFilter(calling_ae_title="MAMMO1"),
+            StudyOrder.RECEIVED,
+            "ix_study_calling_ae_title_received",
+        ),
+        (StudyFilter(patient_id="1"), StudyOrder.RECEIVED, "ix_study_patient_id"),
+        (StudyFilter(accession_number="1"), StudyOrder.RECEIVED, "ix_study_accession_number"),
+        (StudyFilter(study_date_from="20260301"), StudyOrder.STUDY_DATE, "ix_study_study_date"),
+        (StudyFilter(), StudyOrder.SCORE, "ix_revision_newest_score"),
+    ],
+)
+def test_a_page_of_a_list_is_found_by_an_index(
+    sqlite_logs: SqliteLogs, tmp_path: Path, which: StudyFilter, order: StudyOrder, index: str
+) -> None:
+    database = Database(sqlite_logs.fresh(tmp_path))
+    asked: list[tuple[str, Any]] = []
+    event.listen(
+        database.engine,
+        "before_cursor_execute",
+        lambda _connection, _cursor, statement, values, *_rest: asked.append((statement, values)),
+    )
+
+    with database.reading() as session:
+        list_studies(session, which, order=order, limit=20)
+        statement, values = asked[-1]
+        plan = session.connection().exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", values).all()
+    database.close()
+
+    steps = [step for *_, step in plan]
+    assert any(index in step for step in steps), steps
 
 
 def test_a_study_is_found_by_its_uid_or_by_an_ending_that_no_other_has(database: Database) -> None:
