@@ -347,6 +347,12 @@ class InstanceOutcome(Base):
     score: Mapped[float | None]
     triage_reason: Mapped[str | None]
     triage_detail: Mapped[str]
+    breast_share: Mapped[float | None]
+    """This and the three that follow: see `model.image_statistics.ImageStatistics`; None where the
+    image was not analysed, and in rows from before they were kept."""
+    mean_grey: Mapped[float | None]
+    grey_deviation: Mapped[float | None]
+    detail: Mapped[float | None]
 
     revision: Mapped[Revision] = relationship(back_populates="outcomes")
     instance: Mapped[Instance] = relationship()
