@@ -5,7 +5,7 @@ concern the network, and what it cannot even out shows here. Training and the no
 the same function.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import cv2
 import numpy as np
@@ -37,6 +37,10 @@ class ImageStatistics:
     mean_grey: float
     grey_deviation: float
     detail: float
+
+
+STATISTICS = tuple(field.name for field in fields(ImageStatistics))
+"""Their names, in the order of the class."""
 
 
 def image_statistics(network_input: NetworkInput) -> ImageStatistics:

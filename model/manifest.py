@@ -9,6 +9,7 @@ import hashlib
 import json
 import math
 from bisect import bisect_right
+from collections.abc import Sequence
 from enum import StrEnum
 from itertools import pairwise
 from pathlib import Path
@@ -264,6 +265,62 @@ class Figures(_Fact):
     test: SplitFigures
 
 
+class Distribution(_Fact):
+    """How one number is spread over the images of the validation split, by class.
+
+    Bins are half-open: a value that equals an edge lies above it. The first and the last have no
+    outer edge.
+    """
+
+    edges: tuple[float, ...] = Field(min_length=1)
+    """Between the bins, rising."""
+    cancer: tuple[Annotated[int, Field(ge=0)], ...]
+    """Images with cancer in each bin."""
+    others: tuple[Annotated[int, Field(ge=0)], ...]
+    """Images without, in each bin."""
+
+    @model_validator(mode="after")
+    def _counts_fit_edges(self) -> Self:
+        if any(edge >= next_edge for edge, next_edge in pairwise(self.edges)):
+            raise ValueError("edges must rise")
+        if not len(self.cancer) == len(self.others) == len(self.edges) + 1:
+            raise ValueError("there must be one count more than edges, for each class")
+        if not any(self.cancer) or not any(self.others):
+            raise ValueError("there must be images of both classes")
+        return self
+
+    def shares(self, prevalence: float | None = None) -> tuple[float, ...]:
+        """Give the share of images that is expected in each bin.
+
+        Parameters
+        ----------
+        prevalence
+            Share of cancers among the images, in [0, 1]; None: as among those counted here.
+
+        Returns
+        -------
+        shares
+            Each in (0, 1), of sum 1; a bin that is empty here counts as half an image.
+        """
+        if prevalence is None:
+            together = zip(self.cancer, self.others, strict=True)
+            return smoothed_shares([one + other for one, other in together])
+        by_class = zip(smoothed_shares(self.cancer), smoothed_shares(self.others), strict=True)
+        return tuple(prevalence * one + (1.0 - prevalence) * other for one, other in by_class)
+
+
+class Reference(_Fact):
+    """What the scores and the pixels of the validation split are like: drift is told by it."""
+
+    patients: int
+    images: int
+    score: Distribution
+    """Calibrated scores of images."""
+    image_statistics: dict[str, Distribution]
+    """By the names of `model.image_statistics.ImageStatistics`; empty where the images had been
+    cropped before they came to the training."""
+
+
 class TrainingData(_Fact):
     """One data set that the weights were trained on."""
 
@@ -296,6 +353,10 @@ class Manifest(_Fact):
     """What a region is called in a CAD report."""
     figures: Figures | None
     """Absent only from weights that were never evaluated, such as those of tests."""
+    reference: Annotated[
+        Reference | None, Field(default=None, exclude_if=lambda value: value is None)
+    ]
+    """Absent from weights that were exported before it was kept."""
     start_weights: str
     training_data: tuple[TrainingData, ...]
     licence: str
@@ -348,6 +409,23 @@ class Manifest(_Fact):
             Indented JSON that ends with a line feed.
         """
         return json.dumps(self.model_dump(mode="json"), indent=2, ensure_ascii=False) + "\n"
+
+
+def smoothed_shares(counts: Sequence[int]) -> tuple[float, ...]:
+    """Turn counts into shares with half an image more in each bin, so that none is 0.
+
+    Parameters
+    ----------
+    counts
+        In each bin, at least 0.
+
+    Returns
+    -------
+    shares
+        Each in (0, 1), of sum 1.
+    """
+    total = sum(counts) + 0.5 * len(counts)
+    return tuple((count + 0.5) / total for count in counts)
 
 
 def read_manifest(path: Path) -> Manifest:

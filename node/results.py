@@ -8,6 +8,7 @@ import numpy.typing as npt
 from pydicom.dataset import Dataset
 
 from model.explain import HeatMap, Region
+from model.image_statistics import ImageStatistics
 from model.manifest import Manifest
 from model.views import Laterality
 from node.errors import TriageReason
@@ -47,6 +48,9 @@ class InstanceResult:
     regions
         Where the heat map passes the manifest's region rule, most suspicious first; only at or
         above the operating point.
+    image_statistics
+        What the network's input is like; None also where a version from before they were kept
+        analysed the image.
     """
 
     source: Dataset
@@ -59,6 +63,7 @@ class InstanceResult:
     preview: UInt8Array | None = None
     heat_map: HeatMap | None = None
     regions: tuple[Region, ...] = ()
+    image_statistics: ImageStatistics | None = None
 
     @property
     def sop_instance_uid(self) -> str:

@@ -2,11 +2,14 @@
 
 from typing import Any
 
+from model.image_statistics import STATISTICS
 from model.manifest import (
     NOT_FOR_DIAGNOSTIC_USE,
+    Distribution,
     Manifest,
     OperatingPoint,
     PlattScaling,
+    Reference,
     RegionRule,
     RollUp,
     RollUpRule,
@@ -52,4 +55,25 @@ def made_up_manifest(**facts: Any) -> Manifest:
             "intended_use": NOT_FOR_DIAGNOSTIC_USE,
         }
         | facts
+    )
+
+
+def made_up_reference() -> Reference:
+    """Make a reference of 400 images, one in four with cancer; every bin holds a fifth of both."""
+    edges = {
+        "breast_share": (0.40, 0.48, 0.56, 0.64),
+        "mean_grey": (100.0, 108.0, 116.0, 124.0),
+        "grey_deviation": (38.0, 42.0, 46.0, 50.0),
+        "detail": (4.0, 8.0, 12.0, 16.0),
+    }
+    return Reference(
+        patients=100,
+        images=400,
+        score=Distribution(
+            edges=(0.1, 0.2, 0.3, 0.4), cancer=(5, 10, 15, 20, 50), others=(75, 70, 65, 60, 30)
+        ),
+        image_statistics={
+            name: Distribution(edges=edges[name], cancer=(20,) * 5, others=(60,) * 5)
+            for name in STATISTICS
+        },
     )

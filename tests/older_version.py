@@ -233,14 +233,29 @@ class OlderDataFolder:
         return sqlite3.connect(self._data_dir / "mammonode.sqlite")
 
 
+def as_record_of_format_2(path: Path) -> None:
+    """Turn the outcome of an analysis into one as it was before it held image statistics."""
+    with zipfile.ZipFile(path) as archive:
+        members = {name: archive.read(name) for name in archive.namelist()}
+    study = json.loads(members["study.json"])
+    study["format"] = 2
+    for instance in study["instances"]:
+        del instance["image_statistics"]
+    _write_record(path, members | {"study.json": json.dumps(study).encode()})
+
+
 def as_record_of_format_1(path: Path) -> None:
     """Turn the outcome of an analysis into one as it was before `[results]` became a part of it."""
+    as_record_of_format_2(path)
     with zipfile.ZipFile(path) as archive:
         members = {name: archive.read(name) for name in archive.namelist()}
     study = json.loads(members["study.json"])
     study["format"] = 1
     del study["form"]
-    members["study.json"] = json.dumps(study).encode()
+    _write_record(path, members | {"study.json": json.dumps(study).encode()})
+
+
+def _write_record(path: Path, members: dict[str, bytes]) -> None:
     with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED) as archive:
         for name, content in members.items():
             archive.writestr(name, content)

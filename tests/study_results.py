@@ -19,6 +19,7 @@ from pydicom.uid import (
 import phantoms
 from manifests import made_up_manifest
 from model.explain import HeatMap, find_regions
+from model.image_statistics import image_statistics
 from model.manifest import FindingType, Manifest
 from model.preprocess import to_network_input
 from model.views import Laterality
@@ -85,6 +86,7 @@ def analysed(
         preview=np.round(preview * 255).astype(np.uint8),
         heat_map=heat_map,
         regions=find_regions(heat_map, weights.region_rule, score=score),
+        image_statistics=image_statistics(network_input),
     )
 
 

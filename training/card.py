@@ -2,9 +2,19 @@
 
 from collections.abc import Mapping
 
-from model.manifest import Interval, IsotonicCalibration, Manifest, PlattScaling, SplitFigures
+from model.manifest import (
+    Distribution,
+    Interval,
+    IsotonicCalibration,
+    Manifest,
+    PlattScaling,
+    Reference,
+    SplitFigures,
+)
 from training.evaluation.levels import LevelName
 from training.evaluation.report import Evaluation
+
+CARD_FILE = "MODEL_CARD.md"
 
 ORIGINAL_FIGURES: Mapping[str, float] = {
     "accuracy": 0.937,
@@ -14,6 +24,8 @@ ORIGINAL_FIGURES: Mapping[str, float] = {
     "auc": 0.961,
 }
 """What the method that this software began from published, by key of `figures.TITLES`."""
+_REFERENCE = "## Reference for drift"
+_REFERENCE_BEFORE = "## What it has not been shown"
 _ORIGINAL_TITLES = {
     "accuracy": "accuracy",
     "precision": "precision",
@@ -61,7 +73,7 @@ def model_card(manifest: Manifest, *, note: str, test: Evaluation) -> str:
     gaps = "\n".join(f"- {gap}" for gap in manifest.known_gaps)
     figures = manifest.figures.test
     *others, cancer = manifest.classes
-    return f"""# {manifest.name} {manifest.version}
+    card = f"""# {manifest.name} {manifest.version}
 
 **{manifest.intended_use}** Not a medical device. It tells images of breasts with cancer from images
 of other breasts, with the reliability below; it never says of a patient that a finding is benign.
@@ -125,7 +137,7 @@ Views to breast: {manifest.roll_up.views_to_breast}; breasts to study:
 specificity {point.specificity:.2f} there. Where the training data do not record laterality, a
 breast is the side of the image on which the chest wall lies.
 
-## What it has not been shown
+{_REFERENCE_BEFORE}
 
 {gaps}
 - Patients of another site than those of the training data; what it does there has to be measured
@@ -136,6 +148,50 @@ breast is the side of the image on which the chest wall lies.
 
 {manifest.licence}. See `LICENSE`.
 """
+    return card if manifest.reference is None else with_reference(card, manifest.reference)
+
+
+def with_reference(card: str, reference: Reference) -> str:
+    """Put what drift is told by into a model card, in the place of what it said of it before.
+
+    Parameters
+    ----------
+    card
+        Markdown of `model_card`.
+    reference
+        Of the same weights.
+
+    Returns
+    -------
+    card
+        Markdown.
+
+    Raises
+    ------
+    ValueError
+        If it is no such card.
+    """
+    before, found, after = card.partition(_REFERENCE_BEFORE)
+    if not found:
+        raise ValueError(f"expected a model card with the heading {_REFERENCE_BEFORE!r}")
+    rows = "\n".join(
+        f"| {name} | {' | '.join(_bins(distribution))} |"
+        for name, distribution in (("score", reference.score), *reference.image_statistics.items())
+    )
+    bins = len(reference.score.edges) + 1
+    return f"""{before.partition(_REFERENCE)[0]}{_REFERENCE}
+
+What `mammonode stats` compares a site's images with: {reference.images} images of
+{reference.patients} patients, validation. Each cell: the bin's upper edge, and how many images with
+cancer and without lie in it.
+
+| by image | {" | ".join(f"bin {number}" for number in range(1, bins + 1))} |
+| --- |{" --- |" * bins}
+{rows}
+
+The image statistics are defined in `model/image_statistics.py`.
+
+{found}{after}"""
 
 
 def licence_text(manifest: Manifest) -> str:
@@ -239,6 +295,13 @@ def _calibration(manifest: Manifest) -> str:
     if isinstance(calibration, PlattScaling) and calibration.offset == 0.0:
         return "temperature scaling"
     return "Platt scaling"
+
+
+def _bins(distribution: Distribution) -> list[str]:
+    """Upper edge and counts of each bin."""
+    edges = [f"< {edge:.4g}" for edge in distribution.edges] + ["above"]
+    counts = zip(distribution.cancer, distribution.others, strict=True)
+    return [f"{edge}: {one} + {other}" for edge, (one, other) in zip(edges, counts, strict=True)]
 
 
 def _interval(interval: Interval | None) -> str:

@@ -25,6 +25,7 @@ app.command()(runs.fit)
 app.command()(results.evaluate)
 app.command()(results.compare)
 app.command()(results.export)
+app.command()(results.reference)
 
 
 def main() -> None:

@@ -41,6 +41,7 @@ from training.evaluation.levels import LevelName
 from training.evaluation.report import Evaluation
 from training.evaluation.scoring import ScoredImages, score_images
 from training.prepared_crops import prepared_crops
+from training.reference import reference_of
 from training.run_data import origin_of_start, trained_on
 from training.settings import TrainingSettings
 from training.splits import by_split
@@ -102,6 +103,7 @@ def evaluate(data_set: DataSet, settings: TrainingSettings) -> Manifest:
         model, data_set, images[Split.VALIDATION], settings.input_size_px, cache
     )
     manifest = _choose(validation, data_set, settings)
+    manifest = manifest.model_copy(update={"reference": reference_of(validation, manifest)})
 
     # Everything is chosen: now, and only now, the test split.
     test = score_images(model, data_set, images[Split.TEST], settings.input_size_px, cache)

@@ -14,7 +14,7 @@ from model.errors import WeightsError
 from model.manifest import MANIFEST_FILE, Manifest, read_manifest, sha256_of
 from model.network import load
 from training.calibrate import calibrated
-from training.card import licence_text, model_card
+from training.card import CARD_FILE, licence_text, model_card
 from training.datasets import DataSet, Split
 from training.errors import RunError
 from training.evaluate import EVALUATION_FOLDER
@@ -75,7 +75,7 @@ def export(data_set: DataSet, settings: TrainingSettings, folder: Path) -> Manif
             manifest, note = _write_weights(manifest, settings, made, crops)
             test = read_evaluation(settings.out_folder / EVALUATION_FOLDER / Split.TEST)
             card = model_card(manifest, note=f"{note} {_left_out(settings, test)}", test=test)
-            (made / "MODEL_CARD.md").write_text(card, encoding="utf-8")
+            (made / CARD_FILE).write_text(card, encoding="utf-8")
             (made / "LICENSE").write_text(licence_text(manifest), encoding="utf-8")
             for file in made.iterdir():
                 sync(file)

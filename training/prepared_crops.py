@@ -17,6 +17,7 @@ import numpy.typing as npt
 from pydantic import TypeAdapter
 
 from model.errors import PixelDataError
+from model.image_statistics import ImageStatistics, image_statistics
 from model.preprocess import PREPROCESS_VERSION, Geometry, to_network_input
 from training.datasets import DataSet, LabelledImage
 from training.progress import counted
@@ -28,6 +29,7 @@ Uint8Array = npt.NDArray[np.uint8]
 
 _THREADS = 2
 _GEOMETRIES = TypeAdapter(tuple[Geometry | None, ...])
+_STATISTICS = TypeAdapter(tuple[ImageStatistics | None, ...])
 
 
 def prepared_crops(
@@ -101,6 +103,39 @@ def prepared_geometries(
     return _GEOMETRIES.validate_json(_geometry_file(file).read_bytes())
 
 
+def prepared_statistics(
+    data_set: DataSet,
+    images: Sequence[LabelledImage],
+    size_px: tuple[int, int],
+    cache: Path,
+) -> tuple[ImageStatistics | None, ...]:
+    """Say what the crops of `prepared_crops` are like; the same arguments, the same cache.
+
+    They are taken before the crops are rounded to 8 bits, as in a node.
+
+    Parameters
+    ----------
+    data_set, images, size_px, cache
+        As for `prepared_crops`.
+
+    Returns
+    -------
+    statistics
+        One an image; None where no breast is found, and for images that are prepared already.
+
+    Raises
+    ------
+    DataSetError
+        If an image cannot be read.
+    RunError
+        If the disk does not take the result.
+    """
+    file = _cache_file(images, size_px, cache)
+    if not _statistics_file(file).exists():
+        _prepare(data_set, images, size_px, file)
+    return _STATISTICS.validate_json(_statistics_file(file).read_bytes())
+
+
 def _cache_file(images: Sequence[LabelledImage], size_px: tuple[int, int], cache: Path) -> Path:
     """Name the file that hangs on all of this."""
     key = hashlib.sha256(f"{PREPROCESS_VERSION}:{size_px}".encode())
@@ -125,11 +160,17 @@ def _geometry_file(crops: Path) -> Path:
     return crops.with_suffix(".geometry.json")
 
 
+def _statistics_file(crops: Path) -> Path:
+    """Name the file beside the crops."""
+    return crops.with_suffix(".statistics.json")
+
+
 def _prepare(
     data_set: DataSet, images: Sequence[LabelledImage], size_px: tuple[int, int], file: Path
 ) -> None:
-    """Preprocess every image, and write crops and geometries."""
+    """Preprocess every image, and write crops, geometries and statistics."""
     geometries: list[Geometry | None] = [None] * len(images)
+    statistics: list[ImageStatistics | None] = [None] * len(images)
     shape = (len(images), *size_px)
     with whole_file(file) as unfinished:
         # On disk from the start, for a large data set is larger than the memory.
@@ -155,6 +196,7 @@ def _prepare(
                 return
             crops[index] = np.rint(network_input.pixels[..., 0])
             geometries[index] = network_input.geometry
+            statistics[index] = image_statistics(network_input)
 
         with ThreadPoolExecutor(_THREADS) as pool:
             for _ in counted(
@@ -164,3 +206,5 @@ def _prepare(
         crops.flush()
         with whole_file(_geometry_file(file)) as unfinished_geometries:
             unfinished_geometries.write_bytes(_GEOMETRIES.dump_json(tuple(geometries)))
+        with whole_file(_statistics_file(file)) as unfinished_statistics:
+            unfinished_statistics.write_bytes(_STATISTICS.dump_json(tuple(statistics)))

@@ -10,6 +10,7 @@ from pydicom import dcmwrite
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from model.image_statistics import STATISTICS
 from model.views import Laterality
 from node.result_kinds import REPORT_KINDS, ResultKind
 from node.results import Predecessor, ResultObject, StudyResult
@@ -122,7 +123,7 @@ def keep(
 
 
 def write_outcome(revision: Revision, result: StudyResult) -> None:
-    """Copy scores, model and triage reasons to the log."""
+    """Copy scores, model, triage reasons and image statistics to the log."""
     scores = {breast.laterality: breast.score for breast in result.breasts}
     point = result.manifest.operating_point
     revision.reason = "" if result.analysed else _why_skipped(result)
@@ -139,6 +140,9 @@ def write_outcome(revision: Revision, result: StudyResult) -> None:
         outcome.score = instance.score
         outcome.triage_reason = instance.triage_reason
         outcome.triage_detail = instance.triage_detail
+        statistics = instance.image_statistics
+        for name in STATISTICS:
+            setattr(outcome, name, None if statistics is None else getattr(statistics, name))
 
 
 def make_deliveries(

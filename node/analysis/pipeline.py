@@ -20,6 +20,7 @@ import numpy.typing as npt
 from model.classify import Classification, Classifier, roll_up_breasts, roll_up_study
 from model.errors import PixelDataError
 from model.explain import find_regions
+from model.image_statistics import ImageStatistics, image_statistics
 from model.preprocess import NetworkInput, to_network_input
 from node.analysis.decode import PixelReader
 from node.analysis.decoding_process import TRIAGE_REASONS
@@ -55,6 +56,7 @@ class _Prepared:
     """One image ready for the network."""
 
     network_input: NetworkInput
+    image_statistics: ImageStatistics
     preview: UInt8Array
 
 
@@ -216,7 +218,11 @@ class Analyser:
             raise UnsuitableInstance(
                 reason=TRIAGE_REASONS[error.cause], detail=str(error)
             ) from error
-        return _Prepared(network_input=network_input, preview=_preview(display))
+        return _Prepared(
+            network_input=network_input,
+            image_statistics=image_statistics(network_input),
+            preview=_preview(display),
+        )
 
     def _scored(
         self, header: SourceHeader, prepared: _Prepared, classification: Classification
@@ -235,6 +241,7 @@ class Analyser:
                 self._classifier.manifest.region_rule,
                 score=classification.score,
             ),
+            image_statistics=prepared.image_statistics,
         )
 
     def _breasts(self, instances: Sequence[InstanceResult]) -> tuple[BreastResult, ...]:

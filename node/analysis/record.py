@@ -21,6 +21,7 @@ from pydicom.dataset import Dataset
 from pydicom.errors import InvalidDicomError
 
 from model.explain import HeatMap, Region
+from model.image_statistics import ImageStatistics
 from model.manifest import Manifest
 from model.preprocess import Box, Geometry
 from model.views import Laterality
@@ -29,7 +30,9 @@ from node.result_kinds import ResultKind
 from node.results import BreastResult, InstanceResult, Predecessor, StudyResult
 from node.settings import ResultsSettings
 
-_FORMAT = 2
+_FORMAT = 3
+_READABLE = (2, _FORMAT)
+"""Format 2 knew no image statistics: images of it have none."""
 _STUDY = "study.json"
 
 
@@ -92,9 +95,10 @@ def load(path: Path) -> StudyResult:
     try:
         with zipfile.ZipFile(path) as archive:
             study = json.loads(archive.read(_STUDY))
-            if study["format"] != _FORMAT:
+            if study["format"] not in _READABLE:
+                readable = " or ".join(str(known) for known in _READABLE)
                 raise PermanentError(
-                    reason=f"Expected an outcome of format {_FORMAT} at {path}; found "
+                    reason=f"Expected an outcome of format {readable} at {path}; found "
                     f"{study['format']!r}. Analyse the study again"
                 )
             instances = tuple(
@@ -175,6 +179,9 @@ def _instance_to_json(instance: InstanceResult) -> dict[str, Any]:
         "has_preview": instance.preview is not None,
         "geometry": None if heat_map is None else asdict(heat_map.geometry),
         "regions": [asdict(region) for region in instance.regions],
+        "image_statistics": (
+            None if instance.image_statistics is None else asdict(instance.image_statistics)
+        ),
     }
 
 
@@ -200,6 +207,7 @@ def _read_instance(archive: zipfile.ZipFile, index: int, fields: dict[str, Any])
             geometry=_geometry(fields["geometry"]),
         )
     reason = fields["triage_reason"]
+    statistics = fields.get("image_statistics")
     return InstanceResult(
         source=_read_header(archive.read(f"{index}/source.dcm")),
         dataset_sha256=fields["dataset_sha256"],
@@ -211,6 +219,7 @@ def _read_instance(archive: zipfile.ZipFile, index: int, fields: dict[str, Any])
         preview=_read_array(archive, f"{index}/preview.npy") if fields["has_preview"] else None,
         heat_map=heat_map,
         regions=tuple(Region(**region) for region in fields["regions"]),
+        image_statistics=None if statistics is None else ImageStatistics(**statistics),
     )
 
 

@@ -217,7 +217,8 @@ def _analysis(result: StudyResult) -> tuple[object, ...]:
     engine = {name: _version_of(name) for name in ("keras", "tensorflow")}
     return (
         result.study_instance_uid,
-        manifest.model_dump(mode="json"),
+        # What drift is told by says nothing of this analysis.
+        manifest.model_dump(mode="json", exclude={"reference"}),
         {"prevalence": result.prevalence},
         # Files are dated by their images, a logged study by its close-out: not the same object.
         {"is_logged": result.revision is not None},

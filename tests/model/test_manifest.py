@@ -3,10 +3,13 @@ from pathlib import Path
 
 import pytest
 
-from manifests import made_up_manifest
+from manifests import made_up_manifest, made_up_reference
 from model.errors import WeightsError
+from model.image_statistics import STATISTICS
 from model.manifest import (
     MANIFEST_FILE,
+    SHIPPED_WEIGHTS,
+    Distribution,
     IsotonicCalibration,
     PlattScaling,
     RollUpRule,
@@ -168,3 +171,57 @@ def test_another_prevalence_shifts_the_odds_and_keeps_the_order() -> None:
 def test_scores_roll_up_by_their_rule() -> None:
     assert RollUpRule.MEAN.of([0.2, 0.6]) == pytest.approx(0.4)
     assert RollUpRule.MAX.of([0.2, 0.6]) == 0.6
+
+
+def test_a_reference_reads_back_as_it_was_written_and_older_manifests_have_none(
+    folder: Path,
+) -> None:
+    assert read_manifest(folder).reference is None
+    assert "reference" not in read_manifest(folder).to_json()
+
+    changed(folder, reference=made_up_reference().model_dump(mode="json"))
+
+    assert read_manifest(folder).reference == made_up_reference()
+
+
+@pytest.mark.parametrize(
+    ("fault", "found"),
+    [
+        ({"edges": (0.2, 0.1)}, "edges must rise"),
+        ({"edges": (0.1, 0.1)}, "edges must rise"),
+        ({"cancer": (1, 2)}, "one count more than edges"),
+        ({"cancer": (0, 0, 0)}, "images of both classes"),
+    ],
+)
+def test_a_distribution_that_contradicts_itself_is_refused(
+    fault: dict[str, object], found: str
+) -> None:
+    sound = {"edges": (0.1, 0.2), "cancer": (1, 2, 3), "others": (4, 5, 6)}
+
+    with pytest.raises(ValueError, match=found):
+        Distribution.model_validate(sound | fault)
+
+
+def test_the_expected_shares_follow_the_prevalence() -> None:
+    distribution = Distribution(edges=(0.5,), cancer=(1, 3), others=(9, 1))
+
+    # With half an image more in each bin: (10.5, 4.5) of 15; (1.5, 3.5) of 5; (9.5, 1.5) of 11.
+    assert distribution.shares() == pytest.approx((0.7, 0.3))
+    assert distribution.shares(1.0) == pytest.approx((0.3, 0.7))
+    assert distribution.shares(0.0) == pytest.approx((9.5 / 11, 1.5 / 11))
+    mixed = (0.1 * 0.3 + 0.9 * 9.5 / 11, 0.1 * 0.7 + 0.9 * 1.5 / 11)
+    assert distribution.shares(0.1) == pytest.approx(mixed)
+
+
+def test_the_shipped_weights_bring_a_reference_of_the_split_their_figures_are_of() -> None:
+    shipped = read_manifest(SHIPPED_WEIGHTS)
+
+    assert shipped.reference is not None
+    assert shipped.figures is not None
+    validation = shipped.figures.validation
+    assert shipped.reference.images == validation.images
+    assert shipped.reference.patients == validation.patients
+    assert set(shipped.reference.image_statistics) == set(STATISTICS)
+    for each in (shipped.reference.score, *shipped.reference.image_statistics.values()):
+        assert sum(each.cancer) == validation.cancer_images
+        assert sum(each.cancer) + sum(each.others) == validation.images

@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 from drawn_breasts import write_rsna_layout
 
+from model.image_statistics import image_statistics
 from model.preprocess import to_network_input
 from training.datasets import DataSet, Float32Array, LabelledImage, rsna
 from training.errors import DataSetError
-from training.prepared_crops import prepared_crops, prepared_geometries
+from training.prepared_crops import prepared_crops, prepared_geometries, prepared_statistics
 
 SIZE_PX = (64, 48)
 
@@ -126,3 +127,20 @@ def test_an_unreadable_image_ends_preparing_and_leaves_no_cache(
         prepared_crops(data_set, data_set.images, SIZE_PX, tmp_path / "cache")
 
     assert list((tmp_path / "cache").iterdir()) == []
+
+
+def test_statistics_are_those_that_a_node_would_compute(data_set: DataSet, tmp_path: Path) -> None:
+    image = data_set.images[0]
+
+    statistics = prepared_statistics(data_set, data_set.images[:1], SIZE_PX, tmp_path / "cache")
+
+    display = data_set.read_display(image)
+    assert statistics == (image_statistics(to_network_input(display, SIZE_PX)),)
+
+
+def test_an_image_without_a_breast_has_no_statistics(data_set: DataSet, tmp_path: Path) -> None:
+    cv2.imwrite(str(data_set.images[1].path), np.zeros((128, 128), np.uint8))
+
+    statistics = prepared_statistics(data_set, data_set.images[:3], SIZE_PX, tmp_path / "cache")
+
+    assert [each is not None for each in statistics] == [True, False, True]

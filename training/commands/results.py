@@ -1,7 +1,8 @@
-"""``evaluate``, ``compare``, ``export``: what weights reach, and the folder that a node loads."""
+"""``evaluate``, ``compare``: what weights reach; ``export``, ``reference``: what a node loads."""
 
 from enum import StrEnum
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Annotated
 
 import typer
@@ -140,6 +141,34 @@ def export(
 
     manifest = write(table, settings, to)
     typer.echo(f"{manifest.name} {manifest.version}: {manifest.sha256}")
+
+
+def reference(
+    weights: Annotated[
+        Path, typer.Option("--weights", metavar="DIR", help="Folder of exported weights.")
+    ] = Path("model/weights"),
+    config: ConfigOption = None,
+    data_set: DataSetOption = None,
+    data: DataOption = None,
+    changes: SetOption = None,
+) -> None:
+    """Add to exported weights what a node tells drift by; new exports have it already.
+
+    The data set is the one they were trained on: its validation split is scored again.
+    """
+    settings = settings_of(config, changes, data_set=data_set, data=data)
+    table = data_set_of(settings)
+    load_keras()
+    from training.reference import add_reference
+
+    with TemporaryDirectory(prefix="reference-") as cache:
+        manifest = add_reference(weights, table, Path(cache))
+    found = manifest.reference
+    if found is not None:
+        typer.echo(
+            f"{manifest.name} {manifest.version}: {found.images} images of {found.patients} "
+            f"patients, {1 + len(found.image_statistics)} distributions"
+        )
 
 
 def in_words(interval: Interval | None, *, signed: bool = False) -> str:

@@ -9,12 +9,17 @@ import keras
 import numpy as np
 import numpy.typing as npt
 
+from model.image_statistics import ImageStatistics
 from model.preprocess import Geometry
 from training.breasts import breasts_of
 from training.classes import labels
 from training.datasets import DataSet, LabelledImage
 from training.predict import softmax
-from training.prepared_crops import prepared_crops, prepared_geometries
+from training.prepared_crops import (
+    prepared_crops,
+    prepared_geometries,
+    prepared_statistics,
+)
 
 Float64Array = npt.NDArray[np.float64]
 Uint8Array = npt.NDArray[np.uint8]
@@ -35,6 +40,8 @@ class ScoredImages:
         Shape (images, height, width), values 0 to 255: what the network was given.
     geometries
         Where each crop came from; None for images that were prepared already.
+    image_statistics
+        What each crop is like; None for images that were prepared already.
     outputs
         Shape (images, classes): the softmax, not calibrated.
     without_breast
@@ -45,6 +52,7 @@ class ScoredImages:
     breasts: tuple[str, ...]
     crops: Uint8Array
     geometries: tuple[Geometry | None, ...]
+    image_statistics: tuple[ImageStatistics | None, ...]
     outputs: Float64Array
     without_breast: int
 
@@ -101,6 +109,7 @@ def score_images(
     """
     crops = prepared_crops(data_set, images, size_px, cache)
     geometries = prepared_geometries(data_set, images, size_px, cache)
+    statistics = prepared_statistics(data_set, images, size_px, cache)
     has_breast = np.any(crops, axis=(1, 2)).tolist()
     kept = tuple(compress(images, has_breast))
     kept_geometries = tuple(compress(geometries, has_breast))
@@ -110,6 +119,7 @@ def score_images(
         breasts=tuple(breasts_of(data_set, kept, kept_geometries)),
         crops=kept_crops,
         geometries=kept_geometries,
+        image_statistics=tuple(compress(statistics, has_breast)),
         outputs=(softmax(model, kept_crops) if kept else np.zeros((0, model.outputs[0].shape[-1]))),
         without_breast=len(images) - len(kept),
     )

@@ -19,6 +19,7 @@ from node.errors import PermanentError, TransientError
 from node.result_kinds import SRClass
 from node.results import InstanceResult, Predecessor, ResultKind, StudyResult
 from node.settings import ResultsSettings
+from older_version import as_record_of_format_2
 from phantoms import mammogram, screening_study, to_bytes
 
 PREDECESSOR = Predecessor(
@@ -152,10 +153,20 @@ def test_an_outcome_that_cannot_be_read_is_worth_another_try(tmp_path: Path) -> 
 
 def test_an_outcome_of_another_version_is_refused(result: StudyResult, tmp_path: Path) -> None:
     save(result, tmp_path / "record")
-    change_json(tmp_path / "record", b'"format": 2', b'"format": 99')
+    change_json(tmp_path / "record", b'"format": 3', b'"format": 99')
 
     with pytest.raises(PermanentError, match="99"):
         load(tmp_path / "record")
+
+
+def test_an_outcome_of_the_version_before_comes_back_without_image_statistics(
+    result: StudyResult, tmp_path: Path
+) -> None:
+    save(result, tmp_path / "record")
+    as_record_of_format_2(tmp_path / "record")
+
+    instances = tuple(replace(each, image_statistics=None) for each in result.instances)
+    assert_same(load(tmp_path / "record"), replace(result, instances=instances))
 
 
 def change_json(record: Path, old: bytes, new: bytes) -> None:

@@ -322,7 +322,7 @@ def test_an_attempt_that_failed_for_now_is_queued_again_and_gives_the_same_bytes
         lambda path: path.write_bytes(path.read_bytes()[:1000]),
         lambda path: path.unlink(),
     ],
-    ids=["of the version before", "damaged", "gone"],
+    ids=["of a version long before", "damaged", "gone"],
 )
 def test_an_outcome_that_cannot_be_used_is_found_again_and_fails_no_study(
     make: Callable[[StudyResult], Node], spoil: Callable[[Path], object]

@@ -6,6 +6,7 @@ from pydicom.uid import UID
 
 import phantoms
 import study_results
+from manifests import made_up_reference
 from node.errors import TriageReason
 from node.report import provenance
 from node.result_kinds import HeatMapLayout, SRClass
@@ -103,6 +104,16 @@ def test_what_decides_the_content_decides_the_uids(
 
     assert heat_map_uid(after) != heat_map_uid(before)
     assert report_uid(after) != report_uid(before)
+
+
+def test_what_drift_is_told_by_changes_no_uid() -> None:
+    before = study_results.positive()
+    reference = made_up_reference()
+
+    after = replace(before, manifest=before.manifest.model_copy(update={"reference": reference}))
+
+    assert heat_map_uid(after) == heat_map_uid(before)
+    assert report_uid(after) == report_uid(before)
 
 
 def test_an_image_that_is_analysed_in_another_attempt_makes_other_objects() -> None:

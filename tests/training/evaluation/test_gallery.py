@@ -7,6 +7,7 @@ import numpy as np
 from score_tables import drawn_table
 
 from model.explain import HeatMap
+from model.image_statistics import image_statistics
 from model.preprocess import to_network_input
 from phantoms import breast_pixels
 from training.datasets import Box, LabelledImage
@@ -44,6 +45,7 @@ def scored(table: ScoreTable, images: tuple[LabelledImage, ...]) -> ScoredImages
         breasts=table.breasts,
         crops=np.broadcast_to(crop, (len(images), 96, 72)),
         geometries=(GIVEN.geometry,) * len(images),
+        image_statistics=(image_statistics(GIVEN),) * len(images),
         outputs=table.outputs,
         without_breast=0,
     )
