@@ -353,9 +353,7 @@ class Manifest(_Fact):
     """What a region is called in a CAD report."""
     figures: Figures | None
     """Absent only from weights that were never evaluated, such as those of tests."""
-    reference: Annotated[
-        Reference | None, Field(default=None, exclude_if=lambda value: value is None)
-    ]
+    reference: Annotated[Reference | None, Field(exclude_if=lambda value: value is None)] = None
     """Absent from weights that were exported before it was kept."""
     start_weights: str
     training_data: tuple[TrainingData, ...]
