@@ -134,7 +134,8 @@ class StudyFilter:
                 conditions.append(column >= first)
             if last:
                 conditions.append(column <= last)
-            if last and not first:
+            # An empty text sorts before all others; a moment is never empty.
+            if isinstance(last, str) and last and not first:
                 conditions.append(column != "")
         if self.study_instance_uids:
             conditions.append(Study.study_instance_uid.in_(self.study_instance_uids))

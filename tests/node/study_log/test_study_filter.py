@@ -57,6 +57,7 @@ def log(database: Database) -> Database:
         (StudyFilter(study_date_to="20260302"), "12"),
         (StudyFilter(study_date_from="20260304"), "4"),
         (StudyFilter(received_from=RECEIVED_AT + timedelta(hours=4)), "45"),
+        (StudyFilter(received_to=RECEIVED_AT + timedelta(hours=3)), "12"),
         (StudyFilter(states=[StudyState.RECEIVING]), "5"),
         (StudyFilter(score_from=0.2, score_to=0.3), "23"),
         (StudyFilter(is_suspicious=True, model_version="1.1.*"), "34"),
