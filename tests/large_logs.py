@@ -31,6 +31,13 @@ AE_TITLES = ("MAMMO1", "MAMMO2", "MAMMO3", "MOBILE1", "CLINIC_NORTH", "PACS_MAIN
 MODEL_VERSIONS = ("1.0.0", "1.1.0")
 DESTINATIONS = ("pacs", "viewer")
 OPERATING_POINT = 0.47
+PIXELS = {
+    "breast_share": (0.53, 0.12),
+    "mean_grey": (112.0, 12.0),
+    "grey_deviation": (46.0, 6.0),
+    "detail": (10.0, 4.0),
+}
+"""Mean and standard deviation of each image statistic."""
 STUDIES_AT_ONCE = 2_000
 
 _FAMILY_NAMES = (
@@ -94,6 +101,7 @@ class _Rows:
     def __init__(self, studies: int, chance: random.Random) -> None:
         self._studies = studies
         self._chance = chance
+        self._pixels = random.Random(studies)
         self._newest_id: dict[str, int] = defaultdict(int)
         self._rows: dict[str, list[dict[str, Any]]] = defaultdict(list)
 
@@ -250,6 +258,7 @@ class _Rows:
                 score=view_score if is_analysed else None,
                 triage_reason=row["triage_reason"],
                 triage_detail="",
+                **self._image_statistics(is_analysed=is_analysed and view_score is not None),
             )
         if state is StudyState.SCHEDULED:
             return
@@ -262,6 +271,12 @@ class _Rows:
             results = self._add_results(uid, revision_id, number, ended_at, score)
             for destination in DESTINATIONS:
                 self._add_delivery(study_id, revision_id, number, destination, ended_at, results)
+
+    def _image_statistics(self, *, is_analysed: bool) -> dict[str, float | None]:
+        drawn = {
+            name: self._pixels.gauss(mean, deviation) for name, (mean, deviation) in PIXELS.items()
+        }
+        return {name: value if is_analysed else None for name, value in drawn.items()}
 
     def _add_results(
         self, uid: str, revision_id: int, number: int, created_at: datetime, score: float

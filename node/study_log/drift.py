@@ -89,6 +89,9 @@ def drift_of(
         reference_patients=reference.patients if reference else 0,
         prevalence=prevalence,
         images_of_other_weights=of_others,
+        shifted_from=SHIFTED_FROM,
+        far_from=FAR_FROM,
+        least_images=LEAST_IMAGES,
         statistics=statistics,
         reason=reason,
     )
@@ -104,6 +107,9 @@ def no_drift(reason: str) -> DriftAnswer:
         reference_patients=0,
         prevalence=None,
         images_of_other_weights=0,
+        shifted_from=SHIFTED_FROM,
+        far_from=FAR_FROM,
+        least_images=LEAST_IMAGES,
         statistics=(),
         reason=reason,
     )

@@ -15,13 +15,14 @@ import numpy.typing as npt
 from sqlalchemy import ColumnElement, Select, case, func, select
 from sqlalchemy.orm import Session
 
+from model.manifest import Manifest
 from node.intervals import wilson_interval
+from node.study_log.drift import drift_of, no_drift
 from node.study_log.moments import day_name, epoch_s, local_day
 from node.study_log.statistics_answers import (
     AETitleVolume,
     DayVolume,
     DeliveryFailures,
-    DriftAnswer,
     Interval,
     Latency,
     ModelVolume,
@@ -54,7 +55,14 @@ _OWN_TO_ONE = re.compile(r"(?<![\w.])(?:/[^\s;,:]+|\d+(?:\.\d+){5,})")
 Float64Array = npt.NDArray[np.float64]
 
 
-def statistics_of(session: Session, which: StudyFilter, drift: DriftAnswer) -> StatisticsAnswer:
+def statistics_of(
+    session: Session,
+    which: StudyFilter,
+    manifest: Manifest | None,
+    *,
+    prevalence: float | None = None,
+    no_manifest: str = "",
+) -> StatisticsAnswer:
     """Answer all of it.
 
     Parameters
@@ -62,10 +70,17 @@ def statistics_of(session: Session, which: StudyFilter, drift: DriftAnswer) -> S
     session
         Of `Database.reading`.
     which
-        The studies that are meant.
-    drift
-        Of the same studies, from `node.study_log.drift`.
+        The studies that are meant; those received in a range of time, as a rule.
+    manifest
+        Of the weights that the settings name: drift is told by its reference.
+    prevalence
+        As in `[model] prevalence`, for the drift; see `node.study_log.drift.drift_of`.
+    no_manifest
+        Why there is none; stands in the place of the drift.
     """
+    drift = no_drift(no_manifest)
+    if manifest is not None:
+        drift = drift_of(session, which, manifest, prevalence=prevalence)
     by_day, by_ae_title = _volumes(session, which)
     return StatisticsAnswer(
         received_from=which.received_from,
@@ -85,6 +100,7 @@ def statistics_of(session: Session, which: StudyFilter, drift: DriftAnswer) -> S
         delivery_failures=_delivery_failures(session, which),
         triage=_triage(session, which),
         scores=_scores(session, which),
+        operating_point=None if manifest is None else manifest.operating_point.threshold,
         drift=drift,
     )
 
@@ -210,6 +226,12 @@ def _percentiles(values: Float64Array, which: Sequence[float]) -> list[float | N
     if not len(values):
         return [None] * len(which)
     return [float(value) for value in np.percentile(values, which)]
+
+
+def calling_ae_titles(session: Session) -> tuple[str, ...]:
+    """List the calling AE titles that studies ever came from."""
+    titles = session.scalars(select(Study.calling_ae_title).distinct())
+    return tuple(sorted(titles))
 
 
 def _reasons(

@@ -141,11 +141,11 @@ class ScoreDistribution:
 
 
 class Verdict(StrEnum):
-    """What a population stability index says."""
+    """What a population stability index says of the images, beside those of validation."""
 
-    STABLE = "as in training"
+    STABLE = "stable"
     SHIFTED = "shifted"
-    FAR = "far from training"
+    FAR = "far off"
     TOO_FEW = "too few to say"
 
 
@@ -192,6 +192,10 @@ class DriftAnswer:
         validation split.
     images_of_other_weights
         Images in the range that other weights scored: not counted.
+    shifted_from, far_from
+        The indices from which a statistic is called shifted, and far off.
+    least_images
+        Of fewer images no index is given.
     statistics
         Empty where `reason` says why.
     reason
@@ -205,6 +209,9 @@ class DriftAnswer:
     reference_patients: int
     prevalence: float | None
     images_of_other_weights: int
+    shifted_from: float
+    far_from: float
+    least_images: int
     statistics: tuple[Drift, ...]
     reason: str
 
@@ -231,6 +238,9 @@ class StatisticsAnswer:
         Why analyses failed, by study. Paths and UIDs in the reasons are taken out.
     triage
         Why images were left out of the newest revision, by image.
+    operating_point
+        Of the weights that the settings name; None where they cannot be read. What `suspicious`
+        counts was decided by the weights that scored each study.
     """
 
     received_from: datetime | None
@@ -247,4 +257,5 @@ class StatisticsAnswer:
     delivery_failures: tuple[DeliveryFailures, ...]
     triage: tuple[ReasonCount, ...]
     scores: ScoreDistribution
+    operating_point: float | None
     drift: DriftAnswer
