@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from node import __version__
-from node.commands import database, deliveries, patients, studies, tail
+from node.commands import database, deliveries, patients, stats, studies, tail
 from node.commands.options import (
     ConfigOption,
     ExitCode,
@@ -37,6 +37,10 @@ app.add_typer(studies.app, name="studies")
 app.add_typer(patients.app, name="patients")
 app.add_typer(deliveries.app, name="deliveries")
 app.add_typer(database.app, name="database")
+app.command(
+    epilog="Examples:\n\nmammonode stats\n\nmammonode stats --received 2026-03 --ae-title 'MAMMO*'"
+    "\n\nmammonode stats --received 2026-01-01.. --csv days"
+)(stats.stats)
 
 
 class Role(StrEnum):

@@ -9,9 +9,9 @@ from 0.25 on another population (Siddiqi, Credit Risk Scorecards, 2006).
 import math
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
-from typing import Any
+from typing import TypeVarTuple
 
-from sqlalchemy import func, select
+from sqlalchemy import Select, func, select
 from sqlalchemy.orm import Session
 
 from model.image_statistics import STATISTICS
@@ -19,6 +19,8 @@ from model.manifest import Distribution, Manifest, Reference, smoothed_shares
 from node.study_log.statistics_answers import Drift, DriftAnswer, Verdict
 from node.study_log.study_filter import StudyFilter, is_newest_revision
 from node.study_log.tables import InstanceOutcome, Revision, Study
+
+Row = TypeVarTuple("Row")
 
 SHIFTED_FROM = 0.1
 FAR_FROM = 0.25
@@ -180,7 +182,7 @@ def _counts(
     return counts
 
 
-def _narrowed(statement: Any, which: StudyFilter) -> Any:
+def _narrowed(statement: "Select[*Row]", which: StudyFilter) -> "Select[*Row]":
     return (
         statement.select_from(Study)
         .join(Revision, is_newest_revision())

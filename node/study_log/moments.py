@@ -3,7 +3,7 @@
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import BigInteger, ColumnElement, Double, case
+from sqlalchemy import BigInteger, ColumnElement, Double, SQLColumnExpression, case
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.functions import GenericFunction
@@ -28,7 +28,7 @@ class whole_epoch_s(GenericFunction[int]):  # noqa: N801  # it is a function of 
 
 
 def local_day(
-    moment: ColumnElement[datetime], *, first: datetime, last: datetime
+    moment: SQLColumnExpression[datetime], *, first: datetime, last: datetime
 ) -> ColumnElement[int]:
     """Say on which day a moment is, in the time zone of this machine, which no database knows.
 

@@ -8,7 +8,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import fields
-from typing import Any
+from typing import Any, TypeVarTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -43,6 +43,8 @@ from node.study_log.tables import (
     Study,
     StudyState,
 )
+
+Row = TypeVarTuple("Row")
 
 BINS = 20
 """Of the histogram of scores, from 0 to 1."""
@@ -105,7 +107,7 @@ def statistics_of(
     )
 
 
-def _newest(statement: "Select[Any]", which: StudyFilter) -> "Select[Any]":
+def _newest(statement: "Select[*Row]", which: StudyFilter) -> "Select[*Row]":
     """Let a statement be about the studies that are meant, each with its newest revision if any."""
     return (
         statement.select_from(Study)

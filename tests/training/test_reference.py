@@ -59,10 +59,7 @@ def weights_without_reference(run: TrainingSettings, manifest: Manifest, folder:
 
 def counted(values: list[float], edges: tuple[float, ...]) -> list[int]:
     bounds = (-np.inf, *edges, np.inf)
-    return [
-        sum(low <= value < high for value in values)
-        for low, high in pairwise(bounds)
-    ]
+    return [sum(low <= value < high for value in values) for low, high in pairwise(bounds)]
 
 
 def assert_counts(found: Distribution, values: list[float], scored: ScoredImages) -> None:
