@@ -183,14 +183,15 @@ def _latencies(session: Session, which: StudyFilter) -> tuple[Latency, ...]:
         .having(func.count().filter(Delivery.state != DeliveryState.COMPLETED.value) == 0)
         .subquery()
     )
-    completed_at = case((Revision.state == StudyState.COMPLETED.value, Revision.ended_at))
+    # What was skipped or failed is reported too, but an analysis it is not.
+    is_completed = Revision.state == StudyState.COMPLETED.value
     statement = (
         _newest(
             select(
                 epoch_s(Study.last_received_at),
                 epoch_s(Revision.closed_at),
-                epoch_s(completed_at),
-                epoch_s(deliveries.c.delivered_at),
+                epoch_s(case((is_completed, Revision.ended_at))),
+                epoch_s(case((is_completed, deliveries.c.delivered_at))),
             ),
             which,
         )

@@ -72,7 +72,7 @@ class Interval(StrEnum):
 
     RECEIVED is when the last instance came, CLOSED when the study was held to be complete,
     COMPLETED when its results were in the store, DELIVERED when the last destination had
-    acknowledged them.
+    acknowledged them. Studies that failed or were skipped are timed as far as CLOSED.
     """
 
     RECEIVED_TO_CLOSED = "received to closed"

@@ -14,6 +14,9 @@ from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRLittleEndian, 
 from stand_in_decoders import misbehave
 
 from model.classify import Classifier
+from model.image_statistics import image_statistics
+from model.pixels import read_display
+from model.preprocess import to_network_input
 from model.views import STANDARD_VIEWS, Laterality
 from node.analysis.decode import PixelReader
 from node.analysis.pipeline import Analyser
@@ -75,6 +78,18 @@ def test_a_screening_study_gets_four_scores_two_breasts_and_one_study_score(
     assert screened.manifest is classifier.manifest
     assert (screened.closed_at, screened.revision) == (CLOSED_AT, 1)
     assert screened.prevalence == 0.006
+
+
+def test_each_view_has_the_statistics_of_what_the_network_was_given(
+    screened: StudyResult, classifier: Classifier
+) -> None:
+    size_px = classifier.manifest.input_size_px
+    expected = {
+        ds.SOPInstanceUID: image_statistics(to_network_input(read_display(ds), size_px))
+        for ds in screening_study(seed=1)
+    }
+
+    assert {i.sop_instance_uid: i.image_statistics for i in screened.instances} == expected
 
 
 def test_each_view_has_a_map_a_preview_and_a_header_without_pixels(screened: StudyResult) -> None:

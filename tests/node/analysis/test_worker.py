@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from sqlalchemy import select
 import phantoms
 import study_results
 from log_entries import study_entry
+from model.image_statistics import STATISTICS
 from node.analysis import worker as worker_module
 from node.analysis.sources import SourceInstance
 from node.analysis.worker import AnalysisWorker, kinds_written
@@ -239,6 +240,10 @@ def test_a_study_ends_with_its_scores_objects_and_deliveries(node: Node) -> None
     assert revision.is_suspicious is True
     assert revision.weights_sha256 == found.manifest.sha256
     assert [outcome.score for outcome in revision.outcomes] == [i.score for i in found.instances]
+    statistics = [i.image_statistics for i in found.instances]
+    for outcome, expected in zip(revision.outcomes, statistics, strict=True):
+        assert expected is not None
+        assert {name: getattr(outcome, name) for name in STATISTICS} == asdict(expected)
     kinds = Counter(row.kind for row in revision.results)
     assert (kinds["score_report"], kinds["measurement_report"], kinds["heat_map"]) == (1, 1, 4)
     for row in revision.results:
