@@ -2,14 +2,18 @@
 
 pydicom reads a truncated file without complaint, so the structure is walked from its first element
 to its last byte (PS3.5 7.1, 7.5, A.4), skipping every value. Memory stays flat however large the
-object is, deflated ones included: they are inflated to a temporary file first.
+object is, deflated ones included: they are inflated to a temporary file first. A sequence of known
+length is entered for its depth and its elements alone: what is wrong inside is no reason to refuse,
+for the walk finds its end all the same.
 """
 
 import hashlib
 import struct
 import tempfile
 import zlib
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import IO
 
@@ -28,6 +32,8 @@ CANNOT_UNDERSTAND = 0xC000
 MAX_ELEMENTS = 200_000
 """More elements than that are an attack on our time, not an image."""
 MAX_DEPTH = 32
+"""Of sequences in sequences, whether their lengths are known or not: pydicom reads them recursively,
+and whoever compares or copies a data set does so again."""
 MAX_HEADER_BYTES = 256 * 1024**2
 """Of all that is read into memory before the pixel data: many values that are each short enough."""
 MAX_HEADER_VALUE_BYTES = 1024**2
@@ -47,6 +53,7 @@ _ITEM = (0xFFFE, 0xE000)
 _ITEM_END = (0xFFFE, 0xE00D)
 _SEQUENCE_END = (0xFFFE, 0xE0DD)
 _UNDEFINED = 0xFFFFFFFF
+_ITEM_HEAD_BYTES = 8
 _LONG_VRS = frozenset(
     (b"OB", b"OD", b"OF", b"OL", b"OV", b"OW", b"SQ", b"SV", b"UC", b"UN", b"UR", b"UT", b"UV")
 )
@@ -71,7 +78,7 @@ def read_header(
     dataset_offset
         Where in the file the data set begins: after the file meta information, in bytes.
     max_dataset_bytes
-        What a deflated data set may grow to; None where it was measured when it was taken.
+        What a deflated data set may grow to; None: ``MAX_INFLATION`` alone counts.
 
     Returns
     -------
@@ -168,9 +175,7 @@ def _inflate(source: IO[bytes], target: IO[bytes], max_bytes: int | None) -> Non
         while not inflater.eof and (chunk := inflater.unconsumed_tail or source.read(_CHUNK_BYTES)):
             piece = inflater.decompress(chunk, _CHUNK_BYTES)
             size += target.write(piece)
-            if max_bytes is None:
-                continue
-            if size > max_bytes:
+            if max_bytes is not None and size > max_bytes:
                 raise _rejected(f"inflates to more than the {max_bytes} bytes that are taken")
             taken = source.tell() - begin
             if size > max(ALWAYS_INFLATED_BYTES, MAX_INFLATION * taken):
@@ -201,47 +206,78 @@ class _Walk:
         self._element_count = 0
         self._header_bytes = 0
 
-    def elements(self, end: int, encoding: _Encoding, *, depth: int) -> None:
-        """Walk until `end`, or in an item of undefined length until its delimiter."""
-        is_open_item = depth > 0
+    def elements(self, end: int, encoding: _Encoding, *, depth: int, is_open: bool = False) -> None:
+        """Walk until `end`, or in an item of undefined length (`is_open`) until its delimiter."""
         while self._position < end:
             tag, vr, length = self._element_head(encoding)
-            if tag == _ITEM_END and is_open_item:
+            if tag == _ITEM_END and is_open:
                 return
             if tag[0] == _ITEM[0]:
-                raise _rejected(f"expected an element at byte {self._position}, found an item")
+                raise _broken(f"expected an element at byte {self._position}, found an item")
             begin = self._position
+            inner = _UN_SEQUENCE if vr == b"UN" else encoding
             if length != _UNDEFINED:
-                self._skip(length, tag)
+                if tag[0] != _PIXEL_DATA_GROUP and self._may_be_sequence(vr, length, inner):
+                    self._look_inside(length, tag, partial(self._items, inner, depth=depth + 1))
+                else:
+                    self._skip(length, tag)
             elif tag[0] == _PIXEL_DATA_GROUP:
                 self._fragments(encoding)
             else:
-                inner = _UN_SEQUENCE if vr == b"UN" else encoding
-                self._items(inner, depth=depth + 1)
+                self._items(inner, self._end, depth=depth + 1, is_open=True)
             is_left_in_file = MAX_HEADER_VALUE_BYTES < length < _UNDEFINED
             if depth == 0 and tag[0] < _PIXEL_DATA_GROUP and not is_left_in_file:
                 self._count_header(self._position - begin)
-        if is_open_item:
-            raise _rejected("the data set ends inside a sequence")
+        if is_open:
+            raise _broken("the data set ends inside a sequence")
+
+    def _may_be_sequence(self, vr: bytes, length: int, encoding: _Encoding) -> bool:
+        """Say whether a value of known length is a sequence, or begins as one where no VR tells."""
+        if vr == b"SQ":
+            return True
+        if vr not in (b"", b"UN") or length < _ITEM_HEAD_BYTES:
+            return False
+        tag = self._file.read(4)
+        self._file.seek(self._position)
+        return tag == struct.pack(f"{encoding.byte_order}HH", *_ITEM)
+
+    def _look_inside(
+        self, length: int, tag: tuple[int, int], walk: Callable[[int], None]
+    ) -> None:
+        """Hold what lies within a known length to the limits alone, and go on behind it."""
+        begin, outer_end = self._position, self._end
+        self._skip(length, tag)
+        behind = self._position
+        self._position, self._end = self._file.seek(begin), behind
+        try:
+            walk(behind)
+        except _BrokenStructure:
+            pass  # nobody is asked for what is inside; where it ends is known
+        finally:
+            self._position, self._end = self._file.seek(behind), outer_end
 
     def _count_header(self, size_bytes: int) -> None:
         self._header_bytes += size_bytes
         if self._header_bytes > MAX_HEADER_BYTES:
             raise _rejected(f"more than {MAX_HEADER_BYTES} bytes before the pixel data")
 
-    def _items(self, encoding: _Encoding, *, depth: int) -> None:
+    def _items(
+        self, encoding: _Encoding, end: int, *, depth: int, is_open: bool = False
+    ) -> None:
+        """Walk the items of a sequence until `end`, or until its delimiter (`is_open`)."""
         if depth > MAX_DEPTH:
             raise _rejected(f"sequences are nested more than {MAX_DEPTH} deep")
-        while True:
+        while is_open or self._position < end:
             tag, length = self._item_head(encoding)
             if tag == _SEQUENCE_END:
                 return
             if tag != _ITEM:
-                raise _rejected(f"expected an item at byte {self._position}")
+                raise _broken(f"expected an item at byte {self._position}")
             if length == _UNDEFINED:
-                self.elements(self._end, encoding, depth=depth)
+                self.elements(self._end, encoding, depth=depth, is_open=True)
             else:
-                self._skip(length, tag)
+                walk = partial(self.elements, encoding=encoding, depth=depth)
+                self._look_inside(length, tag, walk)
 
     def _fragments(self, encoding: _Encoding) -> None:
         """Walk encapsulated pixel data, PS3.5 A.4."""
@@ -250,7 +286,7 @@ class _Walk:
             if tag == _SEQUENCE_END:
                 return
             if tag != _ITEM or length == _UNDEFINED:
-                raise _rejected(f"expected a fragment of pixel data at byte {self._position}")
+                raise _broken(f"expected a fragment of pixel data at byte {self._position}")
             self._skip(length, tag)
 
     def _element_head(self, encoding: _Encoding) -> tuple[tuple[int, int], bytes, int]:
@@ -282,17 +318,25 @@ class _Walk:
     def _take(self, count: int) -> bytes:
         taken = self._file.read(count)
         if len(taken) < count:
-            raise _rejected(f"the data set ends inside the element at byte {self._position}")
+            raise _broken(f"the data set ends inside the element at byte {self._position}")
         self._position += count
         return taken
 
     def _skip(self, length: int, tag: tuple[int, int]) -> None:
         if self._position + length > self._end:
-            raise _rejected(
+            raise _broken(
                 f"({tag[0]:04X},{tag[1]:04X}) claims {length} bytes, "
                 f"{self._end - self._position} are there"
             )
         self._position = self._file.seek(length, 1)
+
+
+class _BrokenStructure(RejectedInstance):
+    """Bytes that are no data set, and not too much of one."""
+
+
+def _broken(reason: str) -> _BrokenStructure:
+    return _BrokenStructure(status=CANNOT_UNDERSTAND, reason=reason)
 
 
 def _rejected(reason: str) -> RejectedInstance:

@@ -2,6 +2,7 @@
 
 import struct
 import zlib
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -29,6 +30,7 @@ from node.header import (
     text_of,
 )
 from phantoms import ENCODABLE, film, mammogram, to_bytes, write
+from reliability.mutations import nested
 
 PRIVATE_LONG = 0x00091001
 
@@ -280,3 +282,63 @@ def test_a_header_that_pydicom_cannot_read_is_refused_for_what_it_is(tmp_path: P
 
     with pytest.raises(RejectedInstance, match="the header cannot be read"):
         header_of(path, ExplicitVRLittleEndian)
+
+
+NESTED_IN = {
+    "little endian": (ExplicitVRLittleEndian, nested),
+    "big endian": (ExplicitVRBigEndian, partial(nested, order=">")),
+    "implicit VR": (ImplicitVRLittleEndian, partial(nested, vr=b"")),
+    "unknown VR": (ExplicitVRLittleEndian, partial(nested, vr=b"UN")),
+}
+
+
+def read_nested(path: Path, transfer_syntax: str, content: bytes) -> Dataset:
+    path.write_bytes(content)
+    return read_header(path, transfer_syntax_uid=transfer_syntax, dataset_offset=0)
+
+
+@pytest.mark.parametrize("name", NESTED_IN)
+def test_sequences_of_known_length_may_not_be_nested_without_end_either(
+    tmp_path: Path, name: str
+) -> None:
+    transfer_syntax, encode = NESTED_IN[name]
+    path = tmp_path / "nested"
+
+    assert len(read_nested(path, transfer_syntax, encode(MAX_DEPTH, is_defined=True))) == 1
+    for depth in (MAX_DEPTH + 1, 3000):
+        with pytest.raises(RejectedInstance, match="nested more than 32 deep") as caught:
+            read_nested(path, transfer_syntax, encode(depth, is_defined=True))
+        assert caught.value.status == 0xC000
+
+
+def test_depth_counts_through_known_and_unknown_lengths_alike(tmp_path: Path) -> None:
+    outer = nested(MAX_DEPTH, is_defined=True, content=nested(1))
+
+    with pytest.raises(RejectedInstance, match="nested"):
+        read_nested(tmp_path / "nested", ExplicitVRLittleEndian, outer)
+    with pytest.raises(RejectedInstance, match="nested"):
+        read_nested(
+            tmp_path / "nested",
+            ExplicitVRLittleEndian,
+            nested(MAX_DEPTH, content=nested(1, is_defined=True)),
+        )
+
+
+def test_elements_within_sequences_of_known_length_are_counted(tmp_path: Path) -> None:
+    many = nested(1, is_defined=True, content=b"\x09\x00\x01\x10LO\x00\x00" * 300_000)
+
+    with pytest.raises(RejectedInstance, match="more than 200000 elements"):
+        read_nested(tmp_path / "many", ExplicitVRLittleEndian, many)
+
+
+def test_what_is_wrong_in_a_sequence_of_known_length_is_no_reason_to_refuse(
+    tmp_path: Path,
+) -> None:
+    for content in (b"\xff" * 20, b"\x08\x00", b"\xfe\xff\x0d\xe0\0\0\0\0", nested(1)[:-4]):
+        header = read_nested(
+            tmp_path / "odd",
+            ExplicitVRLittleEndian,
+            nested(1, is_defined=True, content=content) + b"\x54\x00\x01\x10LO\x02\x00ab",
+        )
+
+        assert header[0x00541001].value == "ab"

@@ -105,9 +105,15 @@ def mutated_data_sets(seed: int, count: int) -> Iterator[DataSet]:
 
 
 def nested(
-    depth: int, *, order: str = "<", is_defined: bool = False, tag: int = 0x00540220
+    depth: int,
+    *,
+    order: str = "<",
+    is_defined: bool = False,
+    tag: int = 0x00540220,
+    vr: bytes = b"SQ",
+    content: bytes = b"",
 ) -> bytes:
-    """Encode sequences within sequences, in Explicit VR.
+    """Encode sequences within sequences.
 
     Parameters
     ----------
@@ -119,16 +125,22 @@ def nested(
         Whether their lengths are given.
     tag
         Of all of them.
+    vr
+        Of all of them; empty for Implicit VR. What is within one of VR UN is in Implicit VR.
+    content
+        Of the innermost item.
     """
-    head = struct.pack(f"{order}HH2s2x", tag >> 16, tag & 0xFFFF, b"SQ")
+    head = struct.pack(f"{order}HH", tag >> 16, tag & 0xFFFF)
+    inner = head if vr == b"UN" else head + vr + b"\0\0" * bool(vr)
+    head += vr + b"\0\0" * bool(vr)
     if not is_defined:
-        opening = head + struct.pack(f"{order}LHHL", 0xFFFFFFFF, 0xFFFE, 0xE000, 0xFFFFFFFF)
+        opening = struct.pack(f"{order}LHHL", 0xFFFFFFFF, 0xFFFE, 0xE000, 0xFFFFFFFF)
         closing = struct.pack(f"{order}HHLHHL", 0xFFFE, 0xE00D, 0, 0xFFFE, 0xE0DD, 0)
-        return opening * depth + closing * depth
-    content = b""
-    for _ in range(depth):
+        heads = (head + opening + (inner + opening) * (depth - 1)) if depth else b""
+        return heads + content + closing * depth
+    for level in range(depth, 0, -1):
         item = struct.pack(f"{order}HHL", 0xFFFE, 0xE000, len(content)) + content
-        content = head + struct.pack(f"{order}L", len(item)) + item
+        content = (head if level == 1 else inner) + struct.pack(f"{order}L", len(item)) + item
     return content
 
 
