@@ -39,6 +39,13 @@ StoredArray = npt.NDArray[np.uint8] | npt.NDArray[np.uint16]
 MAX_PIXELS = 2**27
 """Rows times columns of the largest image that is decoded: five times the largest mammogram."""
 
+MAX_DECOMPRESSION = 1_000
+"""How many times its size compressed pixel data may claim to decode to.
+
+Lossy mammograms come at up to 80 to 1, lossless ones at up to 20 to 1; a code stream that says one
+value for a whole image reaches 20,000, and there is nothing to be seen on that.
+"""
+
 NATIVE = (
     ImplicitVRLittleEndian,
     ExplicitVRLittleEndian,
@@ -104,6 +111,7 @@ def decode(ds: Dataset) -> StoredArray:
             f"Transfer Syntax UID (0002,0010) {transfer_syntax} ({transfer_syntax.name})",
             "Have the sender use another transfer syntax",
         )
+    _check_decompression(ds, rows * columns * bits_allocated // 8)
     try:
         decoded = decoder(ds)
     except UNREADABLE as error:
@@ -155,6 +163,17 @@ def _check_header(ds: Dataset) -> tuple[int, int, int]:
             f"High Bit (0028,0102) {high_bit}",
         )
     return rows, columns, allocated
+
+
+def _check_decompression(ds: Dataset, claimed_bytes: int) -> None:
+    """Refuse, before any decoder runs, what claims far more pixels than its bytes can hold."""
+    there_bytes = len(ds.PixelData or b"")
+    if claimed_bytes > MAX_DECOMPRESSION * there_bytes:
+        raise _undecodable(
+            f"compressed Pixel Data (7FE0,0010) of at least 1/{MAX_DECOMPRESSION} of the "
+            f"{claimed_bytes} bytes that Rows, Columns and Bits Allocated claim",
+            f"{there_bytes} bytes",
+        )
 
 
 def _integer(ds: Dataset, keyword: str, tag: str, *, default: int | None = None) -> int:

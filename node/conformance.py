@@ -152,13 +152,13 @@ in Explicit and Implicit VR Little Endian and Explicit VR Big Endian.
     )
     yield f"""\
 A data set is walked to its last byte, its pixels unread. One of more than
-{header.MAX_ELEMENTS} elements, with sequences nested more than {header.MAX_DEPTH} deep, or with
+{header.MAX_ELEMENTS} elements and items, with sequences nested more than {header.MAX_DEPTH} deep, or with
 more than {header.MAX_HEADER_BYTES} bytes to be read before the pixel data is refused with
 0x{header.CANNOT_UNDERSTAND:04X}. So is a deflated one that inflates to more than
 `receive.max_object_bytes`, or to more than {header.MAX_INFLATION} times its size and
 {header.ALWAYS_INFLATED_BYTES} bytes, and one whose UIDs are not digits and single dots of at most
-{MAX_UID_LENGTH} characters. A sequence of known length is not entered: what is wrong inside is no
-reason to refuse. No attribute is coerced.
+{MAX_UID_LENGTH} characters. Depth and elements count in sequences of known length too; whatever else
+is wrong inside of one is no reason to refuse. No attribute is coerced.
 
 ### When a study is complete
 
@@ -190,7 +190,9 @@ reasons:
     yield from _list(reason.value for reason in TriageReason)
     yield f"""
 Pixels are decoded in a process of their own, within `work.decode_timeout_s` and
-`work.decode_memory_bytes`; an image of more than {decoders.MAX_PIXELS} pixels is not decoded.
+`work.decode_memory_bytes`. An image of more than {decoders.MAX_PIXELS} pixels is not decoded, nor
+is one that claims, by Rows, Columns and Bits Allocated, more than {decoders.MAX_DECOMPRESSION} times
+the bytes of its compressed pixel data, or other than the bytes of its uncompressed ones.
 Magnification counts from an Estimated Radiographic Magnification Factor (0018,1114) of
 {triage.MAGNIFICATION_FACTOR} on. An object that this software wrote is known by Manufacturer
 (0008,0070) `{MANUFACTURER}` and Manufacturer's Model Name (0008,1090)

@@ -241,9 +241,7 @@ class _Walk:
         self._file.seek(self._position)
         return tag == struct.pack(f"{encoding.byte_order}HH", *_ITEM)
 
-    def _look_inside(
-        self, length: int, tag: tuple[int, int], walk: Callable[[int], None]
-    ) -> None:
+    def _look_inside(self, length: int, tag: tuple[int, int], walk: Callable[[int], None]) -> None:
         """Hold what lies within a known length to the limits alone, and go on behind it."""
         begin, outer_end = self._position, self._end
         self._skip(length, tag)
@@ -261,9 +259,7 @@ class _Walk:
         if self._header_bytes > MAX_HEADER_BYTES:
             raise _rejected(f"more than {MAX_HEADER_BYTES} bytes before the pixel data")
 
-    def _items(
-        self, encoding: _Encoding, end: int, *, depth: int, is_open: bool = False
-    ) -> None:
+    def _items(self, encoding: _Encoding, end: int, *, depth: int, is_open: bool = False) -> None:
         """Walk the items of a sequence until `end`, or until its delimiter (`is_open`)."""
         if depth > MAX_DEPTH:
             raise _rejected(f"sequences are nested more than {MAX_DEPTH} deep")

@@ -21,7 +21,7 @@ from pydicom.uid import (
     RLELossless,
 )
 
-from model.decoders import DECODERS, NATIVE, decode
+from model.decoders import DECODERS, MAX_DECOMPRESSION, NATIVE, decode
 from model.errors import PixelDataCause, PixelDataError
 from phantoms import ENCODABLE, mammogram, write
 from validators import require_peer
@@ -117,6 +117,31 @@ def test_four_gigabytes_of_claimed_pixels_allocate_nothing() -> None:
     assert raised.value.cause is PixelDataCause.UNDECODABLE
     # The error's own strings and traceback; NumPy tells tracemalloc of its arrays, touched or not.
     assert peak_bytes < 2**20
+
+
+@pytest.mark.parametrize("transfer_syntax", sorted(DECODERS))
+def test_a_few_bytes_that_claim_a_large_image_are_given_to_no_decoder(transfer_syntax: str) -> None:
+    ds = mammogram(transfer_syntax=RLELossless, rows=8000, columns=8000)
+    ds.file_meta.TransferSyntaxUID = UID(transfer_syntax)
+    ds.PixelData = encapsulate([bytes(8000 * 8000 * 2 // MAX_DECOMPRESSION - 100)])
+    tracemalloc.start()
+    try:
+        with pytest.raises(PixelDataError, match="of at least 1/1000 of the 128000000") as raised:
+            decode(ds)
+        _, peak_bytes = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+
+    assert raised.value.cause is PixelDataCause.UNDECODABLE
+    assert peak_bytes < 2**20
+
+
+def test_no_value_at_all_is_as_few_bytes_as_can_be() -> None:
+    ds = mammogram(transfer_syntax=RLELossless)
+    ds.PixelData = None
+
+    with pytest.raises(PixelDataError, match="found 0 bytes"):
+        decode(ds)
 
 
 @pytest.mark.parametrize("change_bytes", [-2, 2, 100])

@@ -106,6 +106,18 @@ def test_headers_that_promise_no_mammogram_are_triaged(
     assert raised.value.reason is reason
 
 
+def test_compressed_pixels_that_claim_a_thousand_times_their_bytes_are_triaged(
+    reader: PixelReader, tmp_path: Path
+) -> None:
+    ds = mammogram(transfer_syntax=RLELossless)
+    ds.Rows = ds.Columns = 11_000
+
+    with pytest.raises(UnsuitableInstance, match="of at least 1/1000") as raised:
+        reader.read(write(ds, tmp_path))
+
+    assert raised.value.reason is TriageReason.UNDECODABLE_PIXELS
+
+
 def test_a_file_that_is_not_dicom_is_triaged(reader: PixelReader, tmp_path: Path) -> None:
     path = tmp_path / "text.dcm"
     path.write_text("not DICOM, but longer than a preamble: " + "x" * 200)
