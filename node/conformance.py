@@ -107,7 +107,11 @@ def _receiving() -> Iterable[str]:
             ("Largest PDU received", f"{spool.MAX_PDU_BYTES} bytes"),
             (
                 "Connections without an association",
-                f"{spool.MAX_WAITING_CONNECTIONS} at the same time; a further one is closed",
+                (
+                    f"{spool.MAX_WAITING_CONNECTIONS} at the same time, "
+                    f"{spool.MAX_WAITING_CONNECTIONS_OF_ONE_PEER} from one address; a further one "
+                    "is closed"
+                ),
             ),
             ("Asynchronous operations", "not supported"),
             ("SOP Class Extended and User Identity Negotiation", "not supported"),
@@ -119,9 +123,12 @@ def _receiving() -> Iterable[str]:
                 (f"`{key}`, default {value}", text)
                 for key, value, text in described_settings(
                     "receive.max_associations",
+                    "receive.max_associations_per_peer",
                     "receive.max_object_bytes",
                     "receive.max_study_instances",
                     "receive.max_study_bytes",
+                    "receive.acse_timeout_s",
+                    "receive.dimse_timeout_s",
                     "receive.network_timeout_s",
                     "receive.low_watermark_bytes",
                 )
@@ -152,13 +159,14 @@ in Explicit and Implicit VR Little Endian and Explicit VR Big Endian.
     )
     yield f"""\
 A data set is walked to its last byte, its pixels unread. One of more than
-{header.MAX_ELEMENTS} elements and items, with sequences nested more than {header.MAX_DEPTH} deep, or with
-more than {header.MAX_HEADER_BYTES} bytes to be read before the pixel data is refused with
+{header.MAX_ELEMENTS} elements and items, with sequences nested more than
+{header.MAX_DEPTH} deep, or with more than {header.MAX_HEADER_BYTES} bytes to be read before the
+pixel data is refused with
 0x{header.CANNOT_UNDERSTAND:04X}. So is a deflated one that inflates to more than
 `receive.max_object_bytes`, or to more than {header.MAX_INFLATION} times its size and
 {header.ALWAYS_INFLATED_BYTES} bytes, and one whose UIDs are not digits and single dots of at most
-{MAX_UID_LENGTH} characters. Depth and elements count in sequences of known length too; whatever else
-is wrong inside of one is no reason to refuse. No attribute is coerced.
+{MAX_UID_LENGTH} characters. Depth and elements count in sequences of known length too; whatever
+else is wrong inside of one is no reason to refuse. No attribute is coerced.
 
 ### When a study is complete
 
@@ -191,8 +199,9 @@ reasons:
     yield f"""
 Pixels are decoded in a process of their own, within `work.decode_timeout_s` and
 `work.decode_memory_bytes`. An image of more than {decoders.MAX_PIXELS} pixels is not decoded, nor
-is one that claims, by Rows, Columns and Bits Allocated, more than {decoders.MAX_DECOMPRESSION} times
-the bytes of its compressed pixel data, or other than the bytes of its uncompressed ones.
+is one that claims, by Rows, Columns and Bits Allocated, more than
+{decoders.MAX_DECOMPRESSION} times the bytes of its compressed pixel data, or another number of
+bytes than its uncompressed pixel data has.
 Magnification counts from an Estimated Radiographic Magnification Factor (0018,1114) of
 {triage.MAGNIFICATION_FACTOR} on. An object that this software wrote is known by Manufacturer
 (0008,0070) `{MANUFACTURER}` and Manufacturer's Model Name (0008,1090)

@@ -32,8 +32,8 @@ CANNOT_UNDERSTAND = 0xC000
 MAX_ELEMENTS = 200_000
 """More elements than that are an attack on our time, not an image."""
 MAX_DEPTH = 32
-"""Of sequences in sequences, whether their lengths are known or not: pydicom reads them recursively,
-and whoever compares or copies a data set does so again."""
+"""Of sequences in sequences, whether their lengths are known or not: whoever reads, compares or
+copies a data set does so recursively."""
 MAX_HEADER_BYTES = 256 * 1024**2
 """Of all that is read into memory before the pixel data: many values that are each short enough."""
 MAX_HEADER_VALUE_BYTES = 1024**2

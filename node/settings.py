@@ -136,16 +136,27 @@ class ReceiveSettings(Section):
     """Calling AE titles that may associate; empty: any, and then only on loopback."""
     max_associations: Annotated[int, Field(ge=1)] = 100
     """Associations open at the same time; a further one is rejected as transient."""
+    max_associations_per_peer: Annotated[int, Field(ge=0)] = 0
+    """Of those, for one address; 0: three quarters, so that nobody takes all places."""
     max_object_bytes: Annotated[int, Field(ge=1)] = 4 * 1024**3
     """Largest data set taken; a larger one aborts its association."""
     max_study_instances: Annotated[int, Field(ge=1)] = 10_000
     """Instances that one study may have; more are refused as out of resources."""
     max_study_bytes: Annotated[int, Field(ge=1)] = 64 * 1024**3
     """What the instances of one study may take together; more are refused as out of resources."""
+    acse_timeout_s: Annotated[float, Field(gt=0)] = 30
+    """A connection that has not asked for an association after so long is closed."""
+    dimse_timeout_s: Annotated[float, Field(gt=0)] = 3600
+    """An association whose message is not whole so long after its beginning is aborted."""
     network_timeout_s: Annotated[float, Field(gt=0)] = 60
-    """An association that is silent for so long is aborted."""
+    """An association that is silent for so long, or within one PDU, is aborted."""
     low_watermark_bytes: Annotated[int, Field(ge=0)] = 2 * 1024**3
     """Free disk space below which nothing more is taken in."""
+
+    @property
+    def associations_of_one_peer(self) -> int:
+        """Associations that one address may have open at the same time."""
+        return self.max_associations_per_peer or max(1, self.max_associations * 3 // 4)
 
     @model_validator(mode="after")
     def _strangers_come_from_this_machine_only(self) -> Self:

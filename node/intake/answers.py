@@ -88,7 +88,7 @@ REJECTIONS = MappingProxyType(
         (1, 1, 3): "calling AE title is not allowed",
         (1, 1, 7): "called AE title is not this node's",
         TEMPORARY_CONGESTION: "free disk space is below the low watermark",
-        LOCAL_LIMIT_EXCEEDED: "too many associations are open",
+        LOCAL_LIMIT_EXCEEDED: "too many associations are open, in all or from one address",
     }
 )
 """Result, source and diagnostic of A-ASSOCIATE-RJ (PS3.8 9.3.4), and when it is sent."""
@@ -97,7 +97,8 @@ ABORTS = (
     "an object is larger than the limit, or the disk fills up while it arrives",
     "a PDU, a command set or an identifier is longer than was agreed",
     "a command set cannot be read, or its presentation context was not accepted",
-    "the peer was silent for longer than the network timeout",
+    "the peer was silent, or took over one PDU, longer than the network timeout",
+    "a message is not whole when the DIMSE timeout is over",
 )
 """When the node aborts an association; nothing of the object under way is kept."""
 

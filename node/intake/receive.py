@@ -35,6 +35,7 @@ from node.intake.contexts import SupportedContexts
 from node.intake.spool import (
     MAX_PDU_BYTES,
     MAX_WAITING_CONNECTIONS,
+    MAX_WAITING_CONNECTIONS_OF_ONE_PEER,
     StorageAssociation,
     StorageServer,
 )
@@ -116,6 +117,7 @@ class Receiver:
         ae.maximum_pdu_size = MAX_PDU_BYTES
         # Counted here: pynetdicom would count every connection, one that never says a word too.
         ae.maximum_associations = sys.maxsize
+        ae.acse_timeout = self._settings.acse_timeout_s
         ae.network_timeout = self._settings.network_timeout_s
         ae.require_called_aet = True
         ae.require_calling_aet = self._contexts.callers
@@ -127,7 +129,10 @@ class Receiver:
                 self._settings.ae_title,
                 self._contexts.offered_to(""),
                 max_connections=self._settings.max_associations + MAX_WAITING_CONNECTIONS,
+                max_connections_of_one_peer=self._settings.associations_of_one_peer
+                + MAX_WAITING_CONNECTIONS_OF_ONE_PEER,
                 max_dataset_bytes=self._settings.max_object_bytes,
+                dimse_timeout_s=self._settings.dimse_timeout_s,
                 on_end=self._on_end,
                 evt_handlers=[
                     (evt.EVT_REQUESTED, self._on_requested),
@@ -196,35 +201,38 @@ class Receiver:
         return self._store.free_bytes() < self._settings.low_watermark_bytes
 
     def _on_requested(self, event: evt.Event) -> None:
-        """Offer the caller what it may do; turn it away if the disk is low or all places are taken.
+        """Offer the caller what it may do; turn it away if the disk is low or its place is taken.
 
-        Room is kept ahead of what arrives: an object is on the disk before it can be refused.
+        Room is kept ahead of what arrives: an object is on the disk before it can be refused. A
+        peer is an address: an AE title is what a caller says of itself, and whoever borrowed one
+        could take up the places of its owner.
         """
         assoc: Any = event.assoc
         caller = assoc.requestor.primitive.calling_ae_title.strip()
         assoc.acceptor.supported_contexts = self._contexts.offered_to(caller)
+        address = assoc.requestor.address
         with self._changed:
-            is_full = len(self._asking) + len(self._brought) >= self._settings.max_associations
-            if not is_full:
+            open_ones = [*self._asking, *self._brought]
+            of_peer = sum(each.requestor.address == address for each in open_ones)
+            limit = ""
+            if len(open_ones) >= self._settings.max_associations:
+                limit = "receive.max_associations are open"
+            elif of_peer >= self._settings.associations_of_one_peer:
+                limit = f"this address has {of_peer} open, as many as one may have"
+            else:
                 self._asking.add(assoc)
-        if not is_full and not self._is_disk_low():
+        if not limit and not self._is_disk_low():
             return
         assoc.requestor.ae_title = assoc.requestor.primitive.calling_ae_title
-        assoc.acse.send_reject(*(LOCAL_LIMIT_EXCEEDED if is_full else TEMPORARY_CONGESTION))
-        evt.trigger(assoc, evt.EVT_REJECTED, {})
+        rejection = LOCAL_LIMIT_EXCEEDED if limit else TEMPORARY_CONGESTION
+        assoc.acse.send_reject(*rejection)
+        _tell_rejected(assoc, limit or REJECTIONS[rejection])
         assoc.kill()
 
     def _on_rejected(self, event: evt.Event) -> None:
         reject: Any = event.assoc.acceptor.primitive
         reason = (reject.result, reject.result_source, reject.diagnostic)
-        logger.warning(
-            "Association rejected",
-            extra={
-                "event": "association_rejected",
-                **peer(event.assoc),
-                "reason": REJECTIONS.get(reason, str(reason)),
-            },
-        )
+        _tell_rejected(event.assoc, REJECTIONS.get(reason, str(reason)))
 
     def _on_accepted(self, event: evt.Event) -> None:
         assoc = cast("StorageAssociation", event.assoc)
@@ -274,6 +282,13 @@ class Receiver:
             brought = self._brought[assoc]
             brought.studies.add(study_instance_uid)
             brought.instance_count += 1
+
+
+def _tell_rejected(assoc: Any, reason: str) -> None:
+    logger.warning(
+        "Association rejected",
+        extra={"event": "association_rejected", **peer(assoc), "reason": reason},
+    )
 
 
 class _Brought:

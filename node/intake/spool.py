@@ -13,6 +13,7 @@ import logging
 import socket
 import socketserver
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -44,11 +45,17 @@ MAX_PDU_BYTES_READ = 1024**2
 MAX_WAITING_CONNECTIONS = 400
 """Connections without an association: who opens more of them holds nobody up."""
 
+MAX_WAITING_CONNECTIONS_OF_ONE_PEER = 300
+"""Of those, for one address, so that there are some left for the others."""
+
 MAX_COMMAND_BYTES = 64 * 1024
 MAX_IDENTIFIER_BYTES = 1024**2
 """Of the data set of any other message than C-STORE: pynetdicom keeps those in memory."""
 
 _QUICK_ACK: int | None = getattr(socket, "TCP_QUICKACK", None)  # Linux alone has it
+
+_NO_TIME_S = 0.001
+"""0 would mean not to wait at all, and what is there already is read."""
 
 _IS_COMMAND = 0x01
 _IS_LAST = 0x02
@@ -80,11 +87,18 @@ class SpoolingDIMSE(DIMSEServiceProvider):
         The association it serves.
     max_dataset_bytes
         A larger data set ends the association while it is still arriving.
+    dimse_timeout_s
+        So does a message that is not whole so long after its beginning. One that comes to a halt is
+        the business of the network time-out; this is for one that trickles.
     """
 
-    def __init__(self, assoc: "StorageAssociation", max_dataset_bytes: int) -> None:
+    def __init__(
+        self, assoc: "StorageAssociation", max_dataset_bytes: int, dimse_timeout_s: float
+    ) -> None:
         super().__init__(assoc)
         self._max_dataset_bytes = max_dataset_bytes
+        self._dimse_timeout_s = dimse_timeout_s
+        self._begun_at_s: float | None = None
         # Messages arrive in the thread of the upper layer, their end comes in the association's.
         self._lock = threading.Lock()
         self._is_ended = False
@@ -126,6 +140,7 @@ class SpoolingDIMSE(DIMSEServiceProvider):
         self._hash = hashlib.sha256()
         self._dataset_bytes = 0
         self._command_bytes = 0
+        self._begun_at_s = None
 
     def take_reception(self, path: Path) -> Reception:
         """Give what is known of a data set that has arrived whole, once."""
@@ -145,6 +160,11 @@ class SpoolingDIMSE(DIMSEServiceProvider):
 
     def _account_for(self, primitive: "P_DATA") -> str:
         """Count and hash the fragments; return which rule they break, or nothing."""
+        now_s = time.monotonic()
+        if self._begun_at_s is None:
+            self._begun_at_s = now_s
+        if now_s - self._begun_at_s > self._dimse_timeout_s:
+            return f"a message that is not whole after {self._dimse_timeout_s:g} s"
         for context_id, fragment in primitive.presentation_data_value_list:
             if context_id not in self.assoc._accepted_cx:
                 return "a message in a presentation context that was not accepted"
@@ -191,8 +211,8 @@ class StorageAssociation(Association):
     ----------
     ae
         The AE that accepts it.
-    max_dataset_bytes
-        Largest data set taken.
+    max_dataset_bytes, dimse_timeout_s
+        As for `SpoolingDIMSE`.
     on_end
         Called once with the association, when nothing of it runs any more.
     """
@@ -201,6 +221,7 @@ class StorageAssociation(Association):
         self,
         ae: ApplicationEntity,
         max_dataset_bytes: int,
+        dimse_timeout_s: float,
         on_end: Callable[["StorageAssociation"], None],
     ) -> None:
         super().__init__(ae, MODE_ACCEPTOR)
@@ -209,7 +230,7 @@ class StorageAssociation(Association):
         # Set again, for they set the timers of the upper layer too.
         self.acse_timeout = self.acse_timeout
         self.network_timeout = self.network_timeout
-        self._spooling = SpoolingDIMSE(self, max_dataset_bytes)
+        self._spooling = SpoolingDIMSE(self, max_dataset_bytes, dimse_timeout_s)
         self.dimse = self._spooling
         self.bind(evt.EVT_DIMSE_RECV, self._spooling.note_message)
 
@@ -241,6 +262,7 @@ class PDUSocket(AssociationSocket):
         ------
         OSError
             If that is more than any PDU may be: the connection is closed then, and nothing read.
+            `TimeoutError`, if they do not come in time, however many of them do.
         """
         if nr_bytes > MAX_PDU_BYTES_READ:
             message = f"expected a PDU of {MAX_PDU_BYTES_READ} bytes or less, found {nr_bytes}"
@@ -250,16 +272,22 @@ class PDUSocket(AssociationSocket):
             # Senders that gather small packets (Nagle) wait with the end of each object until its
             # beginning is acknowledged, which the kernel puts off for 40 ms; it forgets this soon.
             connection.setsockopt(socket.IPPROTO_TCP, _QUICK_ACK, 1)
+        upper_layer = cast("UpperLayer", self.assoc.dul)
+        deadline_s = time.monotonic() + upper_layer.patience_s()
         pdu = bytearray(nr_bytes)
         view = memoryview(pdu)
         received = 0
-        while received < nr_bytes:
-            count = connection.recv_into(view[received:])
-            if count == 0:
-                view.release()
-                del pdu[received:]
-                break
-            received += count
+        try:
+            while received < nr_bytes:
+                connection.settimeout(max(deadline_s - time.monotonic(), _NO_TIME_S))
+                count = connection.recv_into(view[received:])
+                if count == 0:
+                    view.release()
+                    del pdu[received:]
+                    break
+                received += count
+        finally:
+            connection.settimeout(self.assoc.network_timeout)  # for what is sent
         return pdu
 
 
@@ -272,7 +300,9 @@ class StorageServer(ThreadedAssociationServer):
         As for its base.
     max_connections
         Open at the same time; a further one is closed unheard.
-    max_dataset_bytes, on_end
+    max_connections_of_one_peer
+        The same for one address.
+    max_dataset_bytes, dimse_timeout_s, on_end
         As for `StorageAssociation`.
     """
 
@@ -287,13 +317,17 @@ class StorageServer(ThreadedAssociationServer):
         contexts: list[PresentationContext],
         *,
         max_connections: int,
+        max_connections_of_one_peer: int,
         max_dataset_bytes: int,
+        dimse_timeout_s: float,
         on_end: Callable[[StorageAssociation], None],
         evt_handlers: list[evt.EventHandlerType],
     ) -> None:
         self.max_connections = max_connections
-        self._connections: list[socket.socket] = []
+        self._max_connections_of_one_peer = max_connections_of_one_peer
+        self._connections: list[tuple[str, socket.socket]] = []
         self.max_dataset_bytes = max_dataset_bytes
+        self.dimse_timeout_s = dimse_timeout_s
         self.on_end = on_end
         super().__init__(
             ae,
@@ -304,12 +338,17 @@ class StorageServer(ThreadedAssociationServer):
             request_handler=_StorageRequestHandler,
         )
 
-    def verify_request(self, request: Any, client_address: object) -> bool:
+    def verify_request(self, request: Any, client_address: Any) -> bool:
         """Let a connection in unless too many are open: each takes a file descriptor for itself."""
-        self._connections = [each for each in self._connections if each.fileno() >= 0]
-        if len(self._connections) >= self.max_connections:
+        address = client_address[0]
+        self._connections = [each for each in self._connections if each[1].fileno() >= 0]
+        of_peer = sum(each[0] == address for each in self._connections)
+        if (
+            len(self._connections) >= self.max_connections
+            or of_peer >= self._max_connections_of_one_peer
+        ):
             return False
-        self._connections.append(request)
+        self._connections.append((address, request))
         return True
 
     def close(self) -> None:
@@ -325,7 +364,9 @@ class _StorageRequestHandler(RequestHandler):
 
     def _create_association(self) -> StorageAssociation:
         server = self.server
-        assoc = StorageAssociation(self.ae, server.max_dataset_bytes, server.on_end)
+        assoc = StorageAssociation(
+            self.ae, server.max_dataset_bytes, server.dimse_timeout_s, server.on_end
+        )
         assoc._server = server
         # The server finds its associations by this name.
         assoc.name = f"AcceptorThread@{self.client_address[1]}"

@@ -1,9 +1,9 @@
 """The upper layer of an association (PS3.8 9.2), for peers that keep to nothing.
 
-pynetdicom's state machine does the work. Three things are added: an event that crosses another one
+pynetdicom's state machine does the work. Four things are added: an event that crosses another one
 ends the connection in order instead of the thread; what a peer goes on sending after an abort is
 thrown away unread, not answered and logged piece by piece; a silent connection costs next to
-nothing.
+nothing; and a system clock that is set ends no association and prolongs none.
 """
 
 import logging
@@ -14,14 +14,16 @@ from pynetdicom.association import Association
 from pynetdicom.dul import DULServiceProvider
 from pynetdicom.fsm import InvalidEventError
 from pynetdicom.pdu import A_ABORT_RQ
+from pynetdicom.timer import Timer
 from pynetdicom.transport import AssociationSocket
 
 from model.attributes import VALUE_ERRORS
 
 logger = logging.getLogger(__name__)
 
-AWAITING_CLOSE = "Sta13"
-"""PS3.8 table 9-5: awaiting transport connection close indication."""
+IDLE, AWAITING_REQUEST, AWAITING_CLOSE = "Sta1", "Sta2", "Sta13"
+"""PS3.8 tables 9-1, 9-2 and 9-5: no connection yet; awaiting A-ASSOCIATE-RQ; awaiting transport
+connection close indication."""
 
 ATTENTIVE_S = 0.5
 """After so long without a word a connection is looked at more seldom."""
@@ -36,12 +38,45 @@ INVALID_PDU_PARAMETER_VALUE = 0x06
 _DISCARDED_BYTES = 64 * 1024
 
 
+class SteadyTimer(Timer):
+    """A timer by a clock that nobody sets: pynetdicom's goes by the system's."""
+
+    def start(self) -> None:
+        """Begin anew."""
+        self._start_time, self._end_time = time.monotonic(), None
+
+    def stop(self) -> None:
+        """Stand still."""
+        self._end_time = time.monotonic()
+
+    @property
+    def remaining(self) -> float:
+        """Seconds until it expires, negative afterwards; 1 if it never does."""
+        if self.timeout is None:
+            return 1
+        if self._start_time is None:
+            return self.timeout
+        until_s = time.monotonic() if self._end_time is None else self._end_time
+        return self.timeout - (until_s - self._start_time)
+
+
 class UpperLayer(DULServiceProvider):
     """The upper layer service provider of an association that the node accepts."""
 
     def __init__(self, assoc: Association) -> None:
         super().__init__(assoc)
         self._heard_at_s = time.monotonic()
+        self._idle_timer = SteadyTimer(self._idle_timer.timeout)
+        self.artim_timer = SteadyTimer(self.artim_timer.timeout)
+
+    def patience_s(self) -> float:
+        """Give how long the next bytes of a PDU may take, in seconds.
+
+        The ARTIM timer goes on while a request for an association comes in, PS3.8 9.1.5.
+        """
+        if self.state_machine.current_state in (IDLE, AWAITING_REQUEST):
+            return self.artim_timer.remaining
+        return cast("float", self.network_timeout)
 
     def run_reactor(self) -> None:
         """Serve the connection until it ends."""
