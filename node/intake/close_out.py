@@ -9,20 +9,23 @@ DICOM has no signal for "that was the last one". A study closes at the first of:
 
 Only images count: reports, presentation states and this node's own results that an archive sends
 back neither keep a study open nor open it again. After a restart all associations count as ended,
-and the time that the node was down is not quiet time: the sender had nobody to send to.
+and the time that the node was down is not quiet time: the sender had nobody to send to. Nor is
+what the system clock is set forward by; and one that is set back keeps no study open.
 """
 
 import logging
+import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Protocol
 
-from sqlalchemy import ColumnElement, select, update
+from sqlalchemy import ColumnElement, select
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
 from model.views import STANDARD_VIEWS
+from node.clocks import ClockWatch
 from node.errors import NodeError
 from node.settings import StudySettings
 from node.study_log.database import Database, lock_study
@@ -73,6 +76,8 @@ class CloseOut:
         Gives the Study Instance UIDs that an association brought which is still open.
     clock
         Gives the present moment, aware UTC.
+    steady
+        Gives seconds by a clock that nobody sets.
     """
 
     def __init__(
@@ -83,6 +88,7 @@ class CloseOut:
         enqueue_analysis: EnqueueAnalysis,
         open_studies: Callable[[], Iterable[str]],
         clock: Callable[[], datetime],
+        steady: Callable[[], float] = time.monotonic,
     ) -> None:
         self._database = database
         self._view_set_quiet = timedelta(seconds=settings.view_set_quiet_s)
@@ -91,20 +97,34 @@ class CloseOut:
         self._enqueue_analysis = enqueue_analysis
         self._open_studies = open_studies
         self._clock = clock
+        self._clock_watch = ClockWatch(clock, steady)
         self._started_at: datetime | None = None
         self._open: frozenset[str] = frozenset()
         self._ended_at: dict[str, datetime] = {}
 
     def start(self) -> None:
         """Let the quiet time of all studies begin now; once, before the receiver listens."""
+        self._started_at = self._clock()
+        self._begin_quiet_time_anew(timedelta())
+
+    def _heed_clock(self) -> None:
+        """Begin anew what is measured by the system clock, if that was set since the last look."""
+        set_by = self._clock_watch.set_by()
+        if set_by:
+            self._begin_quiet_time_anew(set_by)
+            now = self._clock()
+            self._ended_at = dict.fromkeys(self._ended_at, now)
+
+    def _begin_quiet_time_anew(self, set_by: timedelta) -> None:
+        """Let all quiet time begin now, and no study have begun later than that."""
         now = self._clock()
-        self._started_at = now
         with self._database.writing() as session:
-            session.execute(
-                update(Study)
-                .where(Study.state == StudyState.RECEIVING, Study.quiet_from_at < now)
-                .values(quiet_from_at=now)
-            )
+            receiving = select(Study).where(Study.state == StudyState.RECEIVING)
+            for study in session.scalars(receiving.with_for_update()):
+                study.quiet_from_at = now
+                # Else the cap would come too early, or not for as long as the clock was set back.
+                if set_by > timedelta() or study.first_received_at > now:
+                    study.first_received_at = min(study.first_received_at + set_by, now)
 
     def close_due(self) -> list[ClosedStudy]:
         """Close every study that is complete by now.
@@ -117,6 +137,7 @@ class CloseOut:
         closed
             What was closed; empty most of the time.
         """
+        self._heed_clock()
         # The open associations before the log: one that ends in between holds its studies open
         # until the next look, and what it brought is committed by then.
         self._note_open_studies()

@@ -35,6 +35,7 @@ class Bench:
     def __init__(self, database: Database) -> None:
         self.database = database
         self.now = BEGIN
+        self.set_by = timedelta()
         self.open_studies: set[str] = set()
         self.queued: list[tuple[str, int, int]] = []
         self.refused: set[str] = set()
@@ -47,7 +48,15 @@ class Bench:
             enqueue_analysis=self.enqueue,
             open_studies=lambda: self.open_studies,
             clock=lambda: self.now,
+            steady=self.steady_s,
         )
+
+    def steady_s(self) -> float:
+        return (self.now - self.set_by - BEGIN).total_seconds()
+
+    def set_clock(self, by: timedelta) -> None:
+        self.now += by
+        self.set_by += by
 
     def enqueue(
         self, session: Session, *, study_instance_uid: str, revision: int, attempt: int
@@ -289,6 +298,79 @@ def test_after_a_restart_all_associations_count_as_ended(bench: Bench) -> None:
     assert [s.close_reason for s in bench.wait(VIEW_SET_QUIET_S)] == [CloseReason.VIEW_SET]
 
 
+@pytest.mark.parametrize("by", [timedelta(hours=2), timedelta(days=400), timedelta(seconds=40)])
+@pytest.mark.parametrize(("views", "quiet_s"), [((("R", "CC"),), QUIET_S), (STANDARD_VIEWS, 5)])
+def test_a_clock_that_is_set_forward_closes_no_study_early(
+    bench: Bench, by: timedelta, views: tuple[tuple[str, str], ...], quiet_s: int
+) -> None:
+    bench.receive(STUDY, views)
+    assert bench.wait(quiet_s / 2) == []
+
+    bench.set_clock(by)
+    too_soon = bench.close_out.close_due() + bench.wait(quiet_s - 0.001)
+    closed = bench.wait(0.001)
+
+    assert too_soon == []
+    assert len(closed) == 1
+
+
+@pytest.mark.parametrize("by", [timedelta(hours=-2), timedelta(days=-400), timedelta(seconds=-40)])
+@pytest.mark.parametrize(("views", "quiet_s"), [((("R", "CC"),), QUIET_S), (STANDARD_VIEWS, 5)])
+def test_a_clock_that_is_set_back_keeps_no_study_open(
+    bench: Bench, by: timedelta, views: tuple[tuple[str, str], ...], quiet_s: int
+) -> None:
+    bench.receive(STUDY, views)
+    assert bench.wait(quiet_s / 2) == []
+
+    bench.set_clock(by)
+    too_soon = bench.close_out.close_due() + bench.wait(quiet_s - 0.001)
+    closed = bench.wait(0.001)
+
+    assert too_soon == []
+    assert len(closed) == 1
+
+
+def test_a_clock_that_was_set_back_while_the_node_was_down_keeps_no_study_open(
+    bench: Bench,
+) -> None:
+    bench.receive(STUDY)
+    bench.now -= timedelta(days=3)
+    bench.close_out = bench.restarted()
+    bench.close_out.start()
+
+    assert len(bench.wait(QUIET_S)) == 1
+
+
+@pytest.mark.parametrize("hours", [-2, 2])
+def test_the_cap_comes_when_it_would_have_come_though_the_clock_was_set(
+    bench: Bench, hours: int
+) -> None:
+    waited_s = 0
+    for _ in range(CAP_S // 50):
+        bench.receive(STUDY)
+        assert bench.wait(50 - 0.001) == [], f"closed after {waited_s} s"
+        bench.now += timedelta(seconds=0.001)
+        waited_s += 50
+        if waited_s == 400:
+            bench.set_clock(timedelta(hours=hours))
+
+    assert [study.close_reason for study in bench.wait(0)] == [CloseReason.CAP]
+
+
+def test_the_end_of_an_association_is_not_forgotten_when_the_clock_is_set(bench: Bench) -> None:
+    bench.open_studies = {STUDY}
+    bench.receive(STUDY, STANDARD_VIEWS)
+    bench.wait(10)
+    bench.open_studies = set()
+    bench.wait(1)
+
+    bench.set_clock(timedelta(hours=-2))
+    too_soon = bench.close_out.close_due()
+
+    assert too_soon == []
+    assert [s.close_reason for s in bench.wait(VIEW_SET_QUIET_S)] == [CloseReason.VIEW_SET]
+
+
 @pytest.mark.parametrize("kind", [InstanceKind.NON_IMAGE, InstanceKind.OWN_RESULT])
 def test_what_is_no_image_is_not_part_of_a_revision(bench: Bench, kind: InstanceKind) -> None:
     bench.receive(STUDY, STANDARD_VIEWS)
@@ -397,6 +479,7 @@ def test_no_instance_is_lost_between_a_receiver_and_a_close_out_that_run_at_once
         enqueue_analysis=bench.enqueue,
         open_studies=frozenset,
         clock=lambda: bench.now,
+        steady=bench.steady_s,
     )
     is_over = threading.Event()
 

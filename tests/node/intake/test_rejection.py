@@ -46,6 +46,7 @@ def close(bench: Bench) -> list[tuple[str, str | None]]:
         enqueue_analysis=bench.queue.enqueue_analysis,
         open_studies=list,
         clock=lambda: NOW + timedelta(hours=1),
+        steady=lambda: 0.0,
     )
     close_out.close_due()
     with bench.database.reading() as session:
