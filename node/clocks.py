@@ -2,8 +2,8 @@
 
 Moments in the study log are those of the system clock: they must mean something to people and to
 other machines. How long something takes is another matter: a clock may be set, by hours, while the
-node waits. Where that would decide something, the wait is measured by the monotonic clock, or begins
-anew when the two have come apart.
+node waits. Where that would decide something, the wait is measured by the monotonic clock, or
+begins anew when the two have come apart.
 """
 
 import threading

@@ -1,17 +1,22 @@
 """The clock: what runs when, beside the receiver.
 
-Every job looks at the study log and does what is due; none holds state of its own that a restart
-would lose, and none waits for another.
+Every job looks at the study log and does what is due, and none waits for another. The system clock
+may be set while they run: the scheduler goes by it, so that its jobs would stand still for as long
+as it was set back. Whether a worker is alive is seen by its giving signs of life, whatever moments
+they claim: its machine has a clock of its own.
 """
 
 import logging
+import threading
+import time
 from collections.abc import Callable
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 from apscheduler.events import EVENT_JOB_ERROR, EVENT_JOB_EXECUTED, JobExecutionEvent
 from apscheduler.schedulers.background import BackgroundScheduler
 
 from node.analysis.rescue import analyse_anew, analyses_under_way
+from node.clocks import ClockWatch
 from node.delivery.commitment_log import CommitmentLog
 from node.delivery.due import deliver_anew, due_tries, enqueue_try, tries_under_way
 from node.keeping.remove import remove_given_up
@@ -19,7 +24,7 @@ from node.keeping.retention import let_go_of_old
 from node.settings import Settings
 from node.store import Store
 from node.study_log.database import Database
-from node.study_log.workers import silent_slots, take_away
+from node.study_log.workers import last_beats, take_away
 from node.work_queue import AnalysisWork, Work, WorkQueue
 
 logger = logging.getLogger(__name__)
@@ -41,6 +46,8 @@ FAILURE_REPEATED_S = 60
 """A job that goes on failing is spoken of so often, however often it runs."""
 WORKER_SILENCE_S = 120
 """A worker that gives no sign of life for so long has lost its slot."""
+CLOCK_LOOK_S = 1.0
+"""Between two looks at whether the system clock was set."""
 
 
 class Clock:
@@ -61,6 +68,8 @@ class Clock:
         Closes every study that is complete, and queues its analysis.
     now
         The time, as aware UTC.
+    steady
+        Seconds by a clock that nobody sets.
     """
 
     def __init__(
@@ -72,6 +81,7 @@ class Clock:
         queue: WorkQueue,
         close_out: Callable[[], object],
         now: Callable[[], datetime],
+        steady: Callable[[], float] = time.monotonic,
     ) -> None:
         self._retention = settings.retention
         self._low_watermark_bytes = settings.receive.low_watermark_bytes
@@ -79,6 +89,13 @@ class Clock:
         self._store = store
         self._queue = queue
         self._now = now
+        self._steady = steady
+        self._clock_watch = ClockWatch(now, steady)
+        self._set_at_s: float | None = None
+        self._beats: dict[str, tuple[datetime, float]] = {}
+        policies = (settings.delivery, *map(settings.delivery_to, settings.destinations))
+        self._longest_wait = timedelta(seconds=max(each.longest_retry_s for each in policies))
+        self._stopping = threading.Event()
         self._commitment = CommitmentLog(settings=settings, database=database, now=now)
         self._is_disk_low = False
         self._told_at: dict[str, datetime] = {}
@@ -104,16 +121,37 @@ class Clock:
 
     def start(self) -> None:
         """Start the jobs; the first of each comes after its interval."""
+        self._queue.end_delays()  # the clock may have been set back while nobody was there
         self._scheduler.start()
+        threading.Thread(target=self._watch_clock, name="clock-watch", daemon=True).start()
 
     def stop(self) -> None:
         """Start no job any more, and wait for those that run."""
+        self._stopping.set()
         self._scheduler.shutdown(wait=True)
+
+    def _watch_clock(self) -> None:
+        while not self._stopping.wait(CLOCK_LOOK_S):
+            self.heed_clock()
+
+    def heed_clock(self) -> None:
+        """See whether the system clock was set; if so, run every job now, and judge nobody yet."""
+        set_by = self._clock_watch.set_by()
+        if not set_by:
+            return
+        self._set_at_s = self._steady()
+        logger.warning(
+            "The system clock was set; waits that it would have changed begin anew",
+            extra={"event": "clock_set", "set_by_s": round(set_by.total_seconds(), 1)},
+        )
+        for job in self._scheduler.get_jobs():
+            job.modify(next_run_time=datetime.now(UTC))
+        self._queue.end_delays()
 
     def queue_deliveries(self) -> None:
         """Queue the next try of every delivery that is due."""
         with self._database.reading() as session:
-            due = due_tries(session, self._now())
+            due = due_tries(session, self._now(), longest_wait=self._longest_wait)
         if not due:
             return
         # What waits for a slow destination is due and queued: it takes no write lock here.
@@ -130,10 +168,7 @@ class Clock:
 
     def rescue_stalled(self) -> None:
         """Take the slot from workers that have fallen silent, and give their work to others."""
-        since = self._now() - timedelta(seconds=WORKER_SILENCE_S)
-        with self._database.reading() as session:
-            slots = silent_slots(session, since=since)
-        for slot in slots:
+        for slot, beat_at in self._silent_workers():
             held = self._queue.held_by(slot)
             logger.error(
                 "Worker fell silent; its work is given to others. Look after its machine",
@@ -145,10 +180,29 @@ class Clock:
                 self._queue.cancel(work)
             # Last, so that a crash in between leaves a silent slot to be found again.
             with self._database.writing() as session:
-                take_away(session, slot=slot, silent_since=since)
+                take_away(session, slot=slot, beat_at=beat_at)
+
+    def _silent_workers(self) -> list[tuple[str, datetime]]:
+        """List the slots whose last sign of life has been the same for too long, and which."""
+        with self._database.reading() as session:
+            beats = last_beats(session)
+        now_s, before = self._steady(), self._beats
+        self._beats = {}
+        for slot, beat_at in beats.items():
+            known = before.get(slot)
+            is_new = known is None or known[0] != beat_at
+            self._beats[slot] = (beat_at, now_s) if is_new else known
+        return [
+            (slot, beat_at)
+            for slot, (beat_at, seen_at_s) in self._beats.items()
+            if now_s - seen_at_s > WORKER_SILENCE_S
+        ]
 
     def rescue_lost(self) -> None:
         """Queue anew what the log holds to be under way and the queue does not know."""
+        self.heed_clock()
+        if self._set_at_s is not None and self._steady() - self._set_at_s < LOST_INTERVAL_S:
+            return  # a try that became due just now, because of that, is not lost
         now = self._now()
         with self._database.reading() as session:
             expected: set[Work] = {

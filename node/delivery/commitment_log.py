@@ -11,11 +11,12 @@ from collections.abc import Callable, Collection
 from datetime import datetime, timedelta
 
 from pydicom.uid import generate_uid
-from sqlalchemy import select
+from sqlalchemy import exists, select
 from sqlalchemy.orm import Session
 
 from node.delivery.claim import confirm, is_under_way, lock_delivery, work_of
 from node.delivery.commitment import Remedy, Report, failure_rule
+from node.delivery.due import is_over
 from node.delivery.ending import (
     complete,
     fail,
@@ -55,6 +56,12 @@ class CommitmentLog:
             destination.name: settings.delivery_to(destination)
             for destination in settings.destinations
         }
+        self._longest_wait = timedelta(
+            seconds=max(
+                policy.commitment_timeout_s
+                for policy in (settings.delivery, *self._policies.values())
+            )
+        )
         self._database = database
         self._now = now
 
@@ -167,18 +174,22 @@ class CommitmentLog:
         return True
 
     def give_up_waiting(self) -> None:
-        """Fail every try whose report has not come in time; the next one asks again."""
+        """Fail every try whose report has not come in time; the next one asks again.
+
+        So is one that would have to wait for longer than any has to: the clock was set back.
+        """
         now = self._now()
+        is_overdue = (Delivery.state == DeliveryState.UNCONFIRMED) & is_over(
+            now, longest_wait=self._longest_wait
+        )
         with self._database.reading() as session:
-            overdue = session.scalars(
-                select(Delivery.id).where(
-                    Delivery.state == DeliveryState.UNCONFIRMED, Delivery.due_at <= now
-                )
-            ).all()
+            overdue = session.scalars(select(Delivery.id).where(is_overdue)).all()
         for delivery_id in overdue:
             with self._database.writing() as session:
                 delivery = lock_delivery(session, delivery_id)
-                if delivery.state != DeliveryState.UNCONFIRMED or delivery.due_at > now:
+                if not session.scalar(
+                    select(exists().where(Delivery.id == delivery_id, is_overdue))
+                ):
                     continue
                 settings = self._policy(delivery)
                 error = TransientError(

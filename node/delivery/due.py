@@ -2,9 +2,9 @@
 
 import logging
 from dataclasses import replace
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 
-from sqlalchemy import Select, and_, or_, select
+from sqlalchemy import ColumnElement, Select, and_, or_, select
 from sqlalchemy.orm import Session
 
 from node.study_log.tables import Delivery, DeliveryState, Revision, Study
@@ -13,7 +13,9 @@ from node.work_queue import DeliveryWork, WorkQueue
 logger = logging.getLogger(__name__)
 
 
-def due_tries(session: Session, now: datetime) -> list[DeliveryWork]:
+def due_tries(
+    session: Session, now: datetime, *, longest_wait: timedelta = timedelta.max
+) -> list[DeliveryWork]:
     """List the next try of every delivery that is due, the longest waiting first.
 
     Parameters
@@ -22,13 +24,26 @@ def due_tries(session: Session, now: datetime) -> list[DeliveryWork]:
         Any.
     now
         Aware UTC.
+    longest_wait
+        No try waits for longer. One that is due later than that was put off before the clock was
+        set back, and is due now.
     """
     rows = session.execute(
         _deliveries()
-        .where(Delivery.state == DeliveryState.PENDING, Delivery.due_at <= now)
+        .where(
+            Delivery.state == DeliveryState.PENDING,
+            is_over(now, longest_wait=longest_wait),
+        )
         .order_by(Delivery.due_at, Delivery.id)
     )
     return [_next_try(delivery, uid, number) for delivery, uid, number in rows]
+
+
+def is_over(now: datetime, *, longest_wait: timedelta) -> ColumnElement[bool]:
+    """Whether a delivery has waited until its `due_at`, or could not have to wait for so long."""
+    if longest_wait >= datetime.max.replace(tzinfo=UTC) - now:
+        return Delivery.due_at <= now
+    return or_(Delivery.due_at <= now, Delivery.due_at > now + longest_wait)
 
 
 def enqueue_try(session: Session, queue: WorkQueue, work: DeliveryWork) -> None:

@@ -26,20 +26,20 @@ def beat(session: Session, *, slot: str, pid: int, at: datetime) -> bool:
     return session.execute(held.values(beat_at=at).returning(Worker.slot)).first() is not None
 
 
-def silent_slots(session: Session, *, since: datetime) -> list[str]:
-    """List the slots that have given no sign of life since a moment."""
-    return list(session.scalars(select(Worker.slot).where(Worker.beat_at < since)))
+def last_beats(session: Session) -> dict[str, datetime]:
+    """Give the last sign of life of each slot, by the clock of its own machine."""
+    return {worker.slot: worker.beat_at for worker in session.scalars(select(Worker))}
 
 
-def take_away(session: Session, *, slot: str, silent_since: datetime) -> bool:
+def take_away(session: Session, *, slot: str, beat_at: datetime) -> bool:
     """Take a slot from a process that is still silent; from then on it may not go on.
 
     Returns
     -------
     is_taken
-        False if it gave a sign of life after all, or is gone.
+        False if it gave a sign of life after that one, or is gone.
     """
-    statement = delete(Worker).where(Worker.slot == slot, Worker.beat_at < silent_since)
+    statement = delete(Worker).where(Worker.slot == slot, Worker.beat_at == beat_at)
     return session.execute(statement.returning(Worker.slot)).first() is not None
 
 

@@ -2,8 +2,9 @@
 
 import logging
 import threading
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+import time
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta, tzinfo
 from pathlib import Path
 
 import pytest
@@ -36,9 +37,17 @@ class Node:
 
     database: Database
     queue: WorkQueue
-    clock: Clock
+    clock: Clock = field(init=False)
     now: datetime = START
+    set_by: timedelta = timedelta()
     study_instance_uid: str = ""
+
+    def steady_s(self) -> float:
+        return (self.now - self.set_by - START).total_seconds()
+
+    def set_clock(self, by: timedelta) -> None:
+        self.now += by
+        self.set_by += by
 
     def add_study(self, state: StudyState, delivery: DeliveryState | None = None) -> None:
         study = study_entry(state=state)
@@ -107,16 +116,16 @@ def node(tmp_path: Path, database: Database, queue: WorkQueue) -> Node:
     )
     store = Store(tmp_path)
     store.prepare()
-    node: Node
-    clock = Clock(
+    node = Node(database, queue)
+    node.clock = Clock(
         settings=settings,
         database=database,
         store=store,
         queue=queue,
         close_out=lambda: None,
         now=lambda: node.now,
+        steady=node.steady_s,
     )
-    node = Node(database, queue, clock)
     return node
 
 
@@ -153,6 +162,7 @@ def test_the_work_of_a_silent_worker_is_given_to_others_under_the_next_attempt(
     node.run_worker_that_hangs("far-1")
     with node.database.writing() as session:
         take_slot(session, slot="far-1", pid=1, at=START)
+    node.clock.rescue_stalled()
 
     node.now = START + timedelta(seconds=WORKER_SILENCE_S - 1)
     node.clock.rescue_stalled()
@@ -174,6 +184,7 @@ def test_a_delivery_of_a_silent_worker_is_tried_anew(node: Node) -> None:
     node.run_worker_that_hangs("far-1")
     with node.database.writing() as session:
         take_slot(session, slot="far-1", pid=1, at=START)
+    node.clock.rescue_stalled()
 
     node.now = START + timedelta(seconds=WORKER_SILENCE_S + 1)
     node.clock.rescue_stalled()
@@ -189,6 +200,7 @@ def test_a_worker_that_lost_its_slot_is_told_with_its_next_sign_of_life(node: No
         take_slot(session, slot="far-1", pid=7, at=START)
     with node.database.writing() as session:
         is_holder_before = beat(session, slot="far-1", pid=7, at=START)
+    node.clock.rescue_stalled()
 
     node.now = START + timedelta(seconds=WORKER_SILENCE_S + 1)
     node.clock.rescue_stalled()
@@ -197,6 +209,128 @@ def test_a_worker_that_lost_its_slot_is_told_with_its_next_sign_of_life(node: No
         is_holder_after = beat(session, slot="far-1", pid=7, at=node.now)
     assert is_holder_before
     assert not is_holder_after
+
+
+@pytest.mark.parametrize("hours", [-5, 5])
+def test_a_worker_that_gives_signs_of_life_is_not_dead_whatever_the_clocks_say(
+    node: Node, hours: int
+) -> None:
+    """The clock of the receiver's machine is set; the worker's is on another one."""
+    with node.database.writing() as session:
+        take_slot(session, slot="far-1", pid=7, at=START)
+    for step in range(2 * WORKER_SILENCE_S // 10):
+        if step == 3:
+            node.set_clock(timedelta(hours=hours))
+        node.now += timedelta(seconds=10)
+        with node.database.writing() as session:
+            is_holder = beat(
+                session, slot="far-1", pid=7, at=START + timedelta(seconds=10 * step + 10)
+            )
+        node.clock.rescue_stalled()
+
+        assert is_holder
+
+
+@pytest.mark.parametrize("hours", [-5, 0, 5])
+def test_a_silent_worker_is_found_though_the_clock_was_set(node: Node, hours: int) -> None:
+    with node.database.writing() as session:
+        take_slot(session, slot="far-1", pid=7, at=START)
+    node.clock.rescue_stalled()
+
+    node.set_clock(timedelta(hours=hours))
+    node.now += timedelta(seconds=WORKER_SILENCE_S - 1)
+    node.clock.rescue_stalled()
+    with node.database.reading() as session:
+        before = list(session.scalars(select(Worker.slot)))
+    node.now += timedelta(seconds=2)
+    node.clock.rescue_stalled()
+
+    with node.database.reading() as session:
+        assert before == ["far-1"]
+        assert list(session.scalars(select(Worker.slot))) == []
+
+
+def test_a_try_that_waits_does_not_wait_for_longer_because_the_clock_was_set_back(
+    node: Node,
+) -> None:
+    node.add_study(StudyState.COMPLETED, DeliveryState.PENDING)
+
+    node.set_clock(timedelta(hours=-5))
+    node.clock.queue_deliveries()
+
+    assert node.queue.waiting_or_running() == {node.delivery_id(2)}
+
+
+def test_a_try_that_is_due_because_the_clock_was_set_forward_is_not_taken_for_lost(
+    node: Node,
+) -> None:
+    node.add_study(StudyState.COMPLETED, DeliveryState.PENDING)
+    node.now = START - timedelta(seconds=1)
+
+    node.set_clock(timedelta(hours=5))
+    node.clock.rescue_lost()
+    node.clock.queue_deliveries()
+    node.now += timedelta(seconds=LOST_INTERVAL_S + 1)
+    node.clock.rescue_lost()
+
+    assert node.queue.waiting_or_running() == {node.delivery_id(2)}
+
+
+def test_an_attempt_that_waits_is_made_though_the_clock_was_set_back(node: Node) -> None:
+    node.add_study(StudyState.SCHEDULED)
+    with node.database.writing() as session:
+        node.queue.enqueue_analysis(
+            session,
+            study_instance_uid=node.study_instance_uid,
+            revision=1,
+            attempt=1,
+            delay_s=5 * 3600,
+        )
+
+    node.set_clock(timedelta(hours=-5))
+    node.clock.heed_clock()
+
+    node.run_worker_that_hangs("far-1")
+
+
+@pytest.mark.parametrize("hours", [-5, 5])
+def test_jobs_go_on_when_the_system_clock_is_set(
+    node: Node,
+    tmp_path: Path,
+    hours: int,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    by = timedelta()
+
+    class SystemClock(datetime):
+        """What the scheduler reads."""
+
+        @classmethod
+        def now(cls, tz: tzinfo | None = None) -> "SystemClock":
+            return cls.fromtimestamp(time.time(), tz) + by
+
+    monkeypatch.setattr("apscheduler.schedulers.base.datetime", SystemClock)
+    monkeypatch.setattr("node.schedule.datetime", SystemClock)
+    runs: list[int] = []
+    clock = Clock(
+        settings=Settings(data_dir=tmp_path),
+        database=node.database,
+        store=Store(tmp_path),
+        queue=node.queue,
+        close_out=lambda: runs.append(1),
+        now=lambda: SystemClock.now(UTC),
+    )
+    with caplog.at_level(logging.INFO):
+        clock.start()
+        wait_until(lambda: len(runs) > 1, "the job to run")
+        by = timedelta(hours=hours)
+        before = len(runs)
+        wait_until(lambda: len(runs) > before + 3, "the job to go on", deadline_s=20)
+        clock.stop()
+
+    told = [r.__dict__ for r in caplog.records if r.__dict__.get("event") == "clock_set"]
+    assert [round(each["set_by_s"] / 3600) for each in told] == [hours]
 
 
 def test_a_worker_that_left_in_good_order_is_not_missed(
@@ -260,6 +394,7 @@ def test_the_disk_is_spoken_of_when_it_fills_up_and_when_there_is_room_again(
         queue=node.queue,
         close_out=lambda: None,
         now=lambda: START,
+        steady=lambda: 0.0,
     )
     with caplog.at_level(logging.INFO):
         for free_bytes in (2000, 999, 998, 1000, 2000):
@@ -286,6 +421,7 @@ def test_a_job_that_fails_runs_again_and_is_spoken_of_once_and_when_it_works_aga
         queue=node.queue,
         close_out=close_out,
         now=lambda: START,
+        steady=lambda: 0.0,
     )
 
     def told() -> list[logging.LogRecord]:

@@ -1,6 +1,7 @@
 """What reports on storage commitment do to the log, in whatever order they come."""
 
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -176,3 +177,30 @@ def test_a_try_that_was_given_to_another_does_not_begin_to_wait(node: Delivering
     log.wait(node.work(attempt=1), transaction_uid)
 
     assert node.delivery().state == DeliveryState.IN_PROGRESS
+
+
+def test_a_report_is_not_waited_for_longer_because_the_clock_was_set_back(
+    node: DeliveringNode,
+) -> None:
+    log = node.commitment_log()
+    transaction_uid = request(node)
+
+    node.wait(hours=-5)
+    log.give_up_waiting()
+    after_the_clock_was_set = node.delivery()
+    log.take_report(all_good(node, transaction_uid), ae_title=AE_TITLE)
+
+    assert after_the_clock_was_set.state == DeliveryState.PENDING
+    assert after_the_clock_was_set.due_at <= node.now + timedelta(hours=1)
+    assert node.delivery().state == DeliveryState.COMPLETED
+
+
+def test_a_report_that_comes_after_the_clock_was_set_forward_counts(node: DeliveringNode) -> None:
+    log = node.commitment_log()
+    transaction_uid = request(node)
+
+    node.wait(hours=10_000)
+    log.give_up_waiting()
+    log.take_report(all_good(node, transaction_uid), ae_title=AE_TITLE)
+
+    assert node.delivery().state == DeliveryState.COMPLETED
