@@ -19,8 +19,9 @@ from node.analysis.rescue import analyse_anew, analyses_under_way
 from node.clocks import ClockWatch
 from node.delivery.commitment_log import CommitmentLog
 from node.delivery.due import deliver_anew, due_tries, enqueue_try, tries_under_way
+from node.keeping.passing_time import mark_time
 from node.keeping.remove import remove_given_up
-from node.keeping.retention import let_go_of_old
+from node.keeping.retention import held_back, let_go_of_old
 from node.settings import Settings
 from node.store import Store
 from node.study_log.database import Database
@@ -223,7 +224,15 @@ class Clock:
 
     def let_go_of_old(self) -> None:
         """Give up the files of some studies that are old and delivered."""
-        let_go_of_old(self._database, self._retention, self._now())
+        now = self._now()
+        is_marked = mark_time(self._database, now)
+        let_go_of_old(self._database, self._retention, now)
+        if is_marked and (count := held_back(self._database, self._retention, now)):
+            logger.warning(
+                "Studies are old by the clock, but the node has not lived through that time; their "
+                "files are kept. See whether the clock is right",
+                extra={"event": "retention_held_back", "count": count},
+            )
 
     def remove_given_up(self) -> None:
         """Delete the files that were given up, and that no analysis reads any more."""

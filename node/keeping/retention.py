@@ -3,17 +3,18 @@
 A study is left alone while anything about it is open: an analysis or a delivery that has not ended,
 a delivery of the newest revision that failed, an analysis that failed, a conflict that nobody has
 decided. Results that were sent nowhere are kept. Few studies go at a time, so that nobody waits for
-a long transaction, and a clock that is set wrong does not empty the store before it is noticed.
+a long transaction. A clock that is set wrong makes nothing old: `node.keeping.passing_time`.
 """
 
 import logging
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 
-from sqlalchemy import ColumnElement, exists, func, select
+from sqlalchemy import ColumnElement, exists, func, select, true
 from sqlalchemy.orm import Session
 
 from node.analysis.rescue import UNDER_WAY
+from node.keeping.passing_time import Horizon, horizon
 from node.settings import RetentionSettings
 from node.study_log.database import Database, lock_study
 from node.study_log.removals import give_up
@@ -63,7 +64,28 @@ def let_go_of_old(database: Database, settings: RetentionSettings, now: datetime
         ("results", settings.results_days, _results_due, _results_here),
     ):
         if days:
-            count += _let_go(database, what, is_due(now - timedelta(days=days)), files_of, now)
+            with database.reading() as session:
+                past = horizon(session, now, timedelta(days=days))
+            is_over = is_due(past.before) & _is_known_since(past)
+            count += _let_go(database, what, is_over, files_of, now)
+    return count
+
+
+def held_back(database: Database, settings: RetentionSettings, now: datetime) -> int:
+    """Count the studies whose time is over by the clock, and not by what the node lived through."""
+    with database.reading() as session:
+        count = 0
+        for days, is_due in (
+            (settings.instances_days, _instances_due),
+            (settings.results_days, _results_due),
+        ):
+            age = timedelta(days=days)
+            past = horizon(session, now, age)
+            is_over_by_clock = is_due(now - age)
+            is_over = is_due(past.before) & _is_known_since(past)
+            if days:
+                statement = select(func.count(Study.id)).where(is_over_by_clock, ~is_over)
+                count += session.scalar(statement) or 0
     return count
 
 
@@ -91,7 +113,7 @@ def _let_go(
                 Event(
                     study_id=study.id,
                     at=now,
-                    event=f"{what}_expired",
+                    event=_expired(what),
                     fields={"count": len(files)},
                 )
             )
@@ -100,7 +122,7 @@ def _let_go(
         logger.info(
             "Time to keep files is over",
             extra={
-                "event": f"{what}_expired",
+                "event": _expired(what),
                 "study_instance_uid": study_instance_uid,
                 "count": len(files),
             },
@@ -138,6 +160,23 @@ def _results_due(before: datetime) -> ColumnElement[bool]:
     )
     was_sent = exists().where(Delivery.revision_id == Revision.id, _is_newest())
     return is_here & was_sent & _is_settled(before)
+
+
+def _is_known_since(past: Horizon) -> ColumnElement[bool]:
+    """Whether the log has nothing newer of a study than what is old by the marks."""
+    if past.event_id is None:
+        return true()
+    newer = exists().where(
+        Event.study_id == Study.id,
+        Event.id > past.event_id,
+        Event.event.not_in([_expired(what) for what in ("instances", "results")]),
+    )
+    return ~newer
+
+
+def _expired(what: str) -> str:
+    """Name the event, and the log line, of files whose time was over."""
+    return f"{what}_expired"
 
 
 def _is_settled(before: datetime) -> ColumnElement[bool]:

@@ -521,6 +521,17 @@ class Event(Base):
     study: Mapped[Study] = relationship(back_populates="events")
 
 
+class TimeMark(Base):
+    """A moment that the node lived through; `node.keeping.passing_time` says what for."""
+
+    __tablename__ = "time_mark"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    at: Mapped[datetime]
+    event_id: Mapped[int]
+    """Number of the newest event of that moment; 0 if there was none."""
+
+
 class Worker(Base):
     """A worker slot and the last sign of life of the process that holds it."""
 

@@ -449,3 +449,21 @@ def test_files_whose_time_is_over_are_given_up_and_deleted(node: Node, tmp_path:
     node.clock.remove_given_up()
 
     assert [place for place in places if (tmp_path / place).exists()] == []
+
+
+def test_a_clock_that_is_set_years_ahead_deletes_nothing_and_is_spoken_of(
+    node: Node, caplog: pytest.LogCaptureFixture
+) -> None:
+    node.clock.let_go_of_old()
+    node.add_study(StudyState.SKIPPED)
+
+    node.set_clock(timedelta(days=1000))
+    with caplog.at_level(logging.INFO):
+        for _ in range(3):
+            node.clock.let_go_of_old()
+            node.now += timedelta(minutes=10)
+
+    with node.database.reading() as session:
+        assert set(session.scalars(select(Instance.removed_at))) == {None}
+    told = [r.__dict__ for r in caplog.records if r.__dict__.get("event") == "retention_held_back"]
+    assert [each["count"] for each in told] == [1]

@@ -13,8 +13,9 @@ from node.analysis.outcome import objects_of_others
 from node.errors import PermanentError
 from node.intake.admit import Admission
 from node.keeping import retention
+from node.keeping.passing_time import MARK_INTERVAL, mark_time
 from node.keeping.remove import remove_given_up
-from node.keeping.retention import let_go_of_old
+from node.keeping.retention import held_back, let_go_of_old
 from node.rerun import reanalyse, retry
 from node.settings import RetentionSettings
 from node.study_log.queries import read_study
@@ -316,6 +317,97 @@ def test_a_result_that_is_gone_is_written_anew_by_the_next_revision(bench: Bench
         session.flush()
 
         assert objects_of_others(session, second) == {}
+
+
+YEARS = timedelta(days=3 * 365)
+
+
+def live(bench: Bench, begin: datetime, days: float) -> datetime:
+    """Let the node run, with a clock that shows `begin` at first; give what it shows at the end."""
+    end = begin + timedelta(days=days)
+    at = begin
+    while at < end:
+        mark_time(bench.database, at)
+        at += timedelta(minutes=10) + MARK_INTERVAL
+    return end
+
+
+def test_what_is_old_by_the_clock_and_by_the_marks_goes_in_time(bench: Bench) -> None:
+    live(bench, RECEIVED_AT - timedelta(days=2), 2)
+    write(bench, delivered())
+    at = live(bench, RECEIVED_AT + timedelta(hours=1), 30)
+
+    too_soon = run(bench, at=at)
+    at = live(bench, at, 0.5)
+
+    assert too_soon == 0
+    assert run(bench, at=at) == 2
+
+
+def test_a_clock_that_is_years_ahead_makes_nothing_old(bench: Bench) -> None:
+    live(bench, RECEIVED_AT - timedelta(days=2), 2)
+    write(bench, delivered())
+    live(bench, RECEIVED_AT + timedelta(hours=1), 3)
+
+    at = live(bench, RECEIVED_AT + YEARS, 25)
+    write(bench, study_entry(2, received_at=at - timedelta(days=24)))
+    too_soon = run(bench, at=at)
+    held = held_back(bench.database, BOTH, at)
+    at = live(bench, at, 3)
+    once_it_is_old = run(bench, at=at)
+
+    assert too_soon == 0
+    assert held == 2
+    assert once_it_is_old == 2
+    assert held_back(bench.database, BOTH, at) == 0
+
+
+def test_what_came_while_the_clock_was_years_behind_is_not_old_when_it_is_right(
+    bench: Bench,
+) -> None:
+    live(bench, RECEIVED_AT, 2)
+    behind = live(bench, RECEIVED_AT - YEARS, 2)
+    write(bench, study_entry(1, received_at=behind, state=StudyState.SKIPPED))
+
+    at = live(bench, RECEIVED_AT + timedelta(days=4), 25)
+
+    assert run(bench, at=at) == 0
+    assert held_back(bench.database, BOTH, at) == 1
+    assert run(bench, at=live(bench, at, 6)) == 1
+
+
+def test_time_that_the_node_was_off_counts_little(bench: Bench) -> None:
+    live(bench, RECEIVED_AT - timedelta(days=1), 1)
+    write(bench, delivered())
+    live(bench, RECEIVED_AT + timedelta(hours=1), 10)
+
+    at = live(bench, RECEIVED_AT + timedelta(days=60), 19)
+
+    assert run(bench, at=at) == 0
+    assert run(bench, at=live(bench, at, 1.5)) == 2
+
+
+def test_what_was_there_before_the_first_mark_is_as_old_as_it_says(bench: Bench) -> None:
+    write(bench, delivered())
+    live(bench, RECEIVED_AT + timedelta(days=25), 1)
+
+    at_once = run(bench, at=RECEIVED_AT + timedelta(days=26) + YEARS)
+    at = live(bench, RECEIVED_AT + timedelta(days=26), 5)
+
+    assert at_once == 0
+    assert run(bench, at=at) == 2
+
+
+def test_instances_that_went_do_not_keep_the_results(bench: Bench) -> None:
+    settings = RetentionSettings(instances_days=30, results_days=60)
+    write(bench, delivered())
+    at = live(bench, RECEIVED_AT + timedelta(hours=1), 31)
+    instances = run(bench, settings, at)
+
+    at = live(bench, at, 30)
+
+    assert (instances, run(bench, settings, at)) == (1, 1)
+    assert files(bench) == []
 
 
 def test_rows_that_were_removed_are_not_counted_as_here(bench: Bench) -> None:
