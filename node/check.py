@@ -3,6 +3,7 @@
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from pathlib import Path
 
@@ -17,6 +18,8 @@ from model.manifest import SHIPPED_WEIGHTS, read_manifest
 from model.preprocess import PREPROCESS_VERSION
 from node.delivery.association import request_association
 from node.errors import PermanentError
+from node.keeping.passing_time import last_mark_at
+from node.keeping.retention import held_back
 from node.settings import DeliverySettings, DestinationSettings, Settings
 from node.store import Store
 from node.study_log.database import (
@@ -36,6 +39,10 @@ _ECHO = DeliverySettings(
     network_timeout_s=ECHO_TIMEOUT_S,
 )
 _GIB = 1024**3
+CLOCK_TOLERANCE = timedelta(minutes=5)
+"""Machines on one study log need not agree to the minute."""
+CLOCK_AWAY = timedelta(days=31)
+"""A node that was not run for so long, or a clock that is ahead."""
 
 
 class Verdict(StrEnum):
@@ -81,7 +88,10 @@ def run_checks(settings: Settings) -> Iterator[Check]:
     """
     yield _check_settings(settings)
     yield _check_weights(settings)
-    yield _check_database(settings)
+    database = _check_database(settings)
+    yield database
+    if database.verdict is Verdict.OK and has_database(settings):
+        yield _check_clock(settings, now=datetime.now(UTC))
     yield _check_disk(settings)
     for destination in settings.destinations:
         yield _check_destination(destination, calling_ae_title=settings.receive.ae_title)
@@ -143,12 +153,6 @@ def _check_database(settings: Settings) -> Check:
             found=f"{where} is empty; the first `mammonode serve` makes the tables",
         )
     newest = newest_version()
-    if version is None:
-        return Check(
-            name="database",
-            verdict=Verdict.OK,
-            found=f"{where} is empty; the first `mammonode serve` makes the tables",
-        )
     if version != newest:
         is_newer = version > newest  # they are counted: 0001, 0002
         return Check(
@@ -162,6 +166,32 @@ def _check_database(settings: Settings) -> Check:
             ),
         )
     return Check(name="database", verdict=Verdict.OK, found=where)
+
+
+def _check_clock(settings: Settings, *, now: datetime) -> Check:
+    """Compare the clock with the moments in the study log."""
+    database = Database(database_url(settings))
+    try:
+        with database.reading() as session:
+            last_at = last_mark_at(session)
+        held = held_back(database, settings.retention, now)
+    except DBAPIError:  # tables that are not there yet
+        last_at, held = None, 0
+    finally:
+        database.close()
+    found = f"{now:%Y-%m-%d %H:%M} UTC"
+    to_do = "See whether the clock is right (NTP)"
+    if last_at is not None:
+        found = f"{found}; the node last left a mark at {last_at:%Y-%m-%d %H:%M}"
+    if last_at is not None and last_at > now + CLOCK_TOLERANCE:
+        return Check(name="clock", verdict=Verdict.WARN, found=f"{found}, later", to_do=to_do)
+    if last_at is not None and now - last_at > CLOCK_AWAY:
+        return Check(name="clock", verdict=Verdict.WARN, found=f"{found}, long ago", to_do=to_do)
+    if held:
+        found = f"{found}; studies that are too old by the clock alone: {held}"
+        to_do += "; files are kept until they are as old by the time that the node has run"
+        return Check(name="clock", verdict=Verdict.WARN, found=found, to_do=to_do)
+    return Check(name="clock", verdict=Verdict.OK, found=found)
 
 
 def _check_disk(settings: Settings) -> Check:

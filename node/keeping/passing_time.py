@@ -39,13 +39,18 @@ class Horizon:
 def mark_time(database: Database, now: datetime) -> bool:
     """Leave a mark, unless the last one is of almost the same moment; say whether one was left."""
     with database.reading() as session:
-        last_at = session.scalar(select(TimeMark.at).order_by(TimeMark.id.desc()).limit(1))
+        last_at = last_mark_at(session)
     if last_at is not None and abs(now - last_at) < MARK_INTERVAL:
         return False
     with database.writing() as session:
         event_id = session.scalar(select(func.max(Event.id))) or 0
         session.add(TimeMark(at=now, event_id=event_id))
     return True
+
+
+def last_mark_at(session: Session) -> datetime | None:
+    """Give the moment of the newest mark; None if there is none."""
+    return session.scalar(select(TimeMark.at).order_by(TimeMark.id.desc()).limit(1))
 
 
 def horizon(session: Session, now: datetime, age: timedelta) -> Horizon:

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -11,10 +12,19 @@ from pynetdicom.sop_class import Verification  # type: ignore[attr-defined]  # m
 from sqlalchemy import column, table, update
 
 from command_line import run
+from log_entries import study_entry
 from model.manifest import MANIFEST_FILE, sha256_of
 from node.check import Check, Verdict, run_checks
-from node.settings import DestinationSettings, ModelSettings, ReceiveSettings, Settings
+from node.keeping.passing_time import mark_time
+from node.settings import (
+    DestinationSettings,
+    ModelSettings,
+    ReceiveSettings,
+    RetentionSettings,
+    Settings,
+)
 from node.study_log.database import SQLITE_FILE, VERSION_TABLE, Database
+from node.study_log.tables import StudyState
 
 
 @contextmanager
@@ -135,6 +145,46 @@ def test_a_database_of_another_version_is_found(
     assert check.verdict is verdict
     assert version in check.found
     assert check.to_do
+
+
+@pytest.mark.parametrize(
+    ("ago", "verdict", "says"),
+    [
+        (timedelta(minutes=3), Verdict.OK, "UTC"),
+        (timedelta(days=-1), Verdict.WARN, "later"),
+        (timedelta(days=100), Verdict.WARN, "long ago"),
+    ],
+)
+def test_a_clock_that_the_study_log_contradicts_is_found(
+    tmp_path: Path, ago: timedelta, verdict: Verdict, says: str
+) -> None:
+    settings = settings_in(tmp_path)
+    database = Database.open(settings)
+    database.migrate()
+    mark_time(database, datetime.now(UTC) - ago)
+    database.close()
+
+    check = found(settings, "clock")
+
+    assert check.verdict is verdict
+    assert says in check.found
+
+
+def test_studies_that_are_old_by_the_clock_alone_are_found(tmp_path: Path) -> None:
+    settings = settings_in(tmp_path, retention=RetentionSettings(instances_days=30))
+    database = Database.open(settings)
+    database.migrate()
+    years_ago = datetime.now(UTC) - timedelta(days=1000)
+    mark_time(database, years_ago - timedelta(days=1))
+    with database.writing() as session:
+        session.add(study_entry(state=StudyState.SKIPPED, received_at=years_ago))
+    mark_time(database, datetime.now(UTC))
+    database.close()
+
+    check = found(settings, "clock")
+
+    assert check.verdict is Verdict.WARN
+    assert "too old by the clock alone: 1" in check.found
 
 
 def test_a_file_that_is_no_database_is_found(tmp_path: Path) -> None:
