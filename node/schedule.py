@@ -190,9 +190,8 @@ class Clock:
         now_s, before = self._steady(), self._beats
         self._beats = {}
         for slot, beat_at in beats.items():
-            known = before.get(slot)
-            is_new = known is None or known[0] != beat_at
-            self._beats[slot] = (beat_at, now_s) if is_new else known
+            seen_at, seen_at_s = before.get(slot, (None, now_s))
+            self._beats[slot] = (beat_at, seen_at_s if seen_at == beat_at else now_s)
         return [
             (slot, beat_at)
             for slot, (beat_at, seen_at_s) in self._beats.items()

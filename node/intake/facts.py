@@ -11,7 +11,7 @@ from node.errors import TriageReason, UnsuitableInstance
 from node.header import text_of
 from node.intake.rejection import rejected_as
 from node.intake.triage import is_image, is_own_result, triage
-from node.study_log.tables import InstanceKind, Result
+from node.study_log.tables import MAX_TEXT_LENGTH, InstanceKind, Result
 
 
 def instance_facts(session: Session, header: Dataset) -> dict[str, Any]:
@@ -29,11 +29,11 @@ def instance_facts(session: Session, header: Dataset) -> dict[str, Any]:
     return {
         "sop_class_uid": str(header.SOPClassUID),
         "series_instance_uid": str(header.SeriesInstanceUID),
-        "series_number": text_of(header, "SeriesNumber"),
-        "series_description": text_of(header, "SeriesDescription"),
-        "instance_number": text_of(header, "InstanceNumber"),
+        "series_number": _text(header, "SeriesNumber"),
+        "series_description": _text(header, "SeriesDescription"),
+        "instance_number": _text(header, "InstanceNumber"),
         "kind": _kind(session, header),
-        "modality": text_of(header, "Modality"),
+        "modality": _text(header, "Modality"),
         "laterality": view.laterality,
         "view_position": view.view_position,
         "triage_reason": reason,
@@ -44,18 +44,23 @@ def instance_facts(session: Session, header: Dataset) -> dict[str, Any]:
 def patient_facts(header: Dataset) -> dict[str, str]:
     """Give the columns of `Study` that speak of the patient, and of the examination."""
     return {
-        "patient_id": text_of(header, "PatientID"),
-        "issuer_of_patient_id": text_of(header, "IssuerOfPatientID"),
-        "patient_name": text_of(header, "PatientName"),
-        "patient_birth_date": text_of(header, "PatientBirthDate"),
-        "patient_sex": text_of(header, "PatientSex"),
-        "accession_number": text_of(header, "AccessionNumber"),
-        "study_date": text_of(header, "StudyDate"),
-        "study_time": text_of(header, "StudyTime"),
-        "study_description": text_of(header, "StudyDescription"),
-        "study_id": text_of(header, "StudyID"),
-        "referring_physician_name": text_of(header, "ReferringPhysicianName"),
+        "patient_id": _text(header, "PatientID"),
+        "issuer_of_patient_id": _text(header, "IssuerOfPatientID"),
+        "patient_name": _text(header, "PatientName"),
+        "patient_birth_date": _text(header, "PatientBirthDate"),
+        "patient_sex": _text(header, "PatientSex"),
+        "accession_number": _text(header, "AccessionNumber"),
+        "study_date": _text(header, "StudyDate"),
+        "study_time": _text(header, "StudyTime"),
+        "study_description": _text(header, "StudyDescription"),
+        "study_id": _text(header, "StudyID"),
+        "referring_physician_name": _text(header, "ReferringPhysicianName"),
     }
+
+
+def _text(header: Dataset, keyword: str) -> str:
+    """Give a text as the log keeps it: an index takes none that is much longer on PostgreSQL."""
+    return text_of(header, keyword)[:MAX_TEXT_LENGTH]
 
 
 def _kind(session: Session, header: Dataset) -> InstanceKind:

@@ -155,6 +155,13 @@ class UTCDateTime(TypeDecorator[datetime]):
         return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
 
 
+MAX_TEXT_LENGTH = 512
+"""Characters of an attribute that the log keeps, eight times what any of them may have (PS3.5 6.2).
+
+An index of PostgreSQL takes 2,704 bytes; what is longer would be refused for ever.
+"""
+
+
 class Base(DeclarativeBase):
     """The tables' common ground: how Python types become columns."""
 
@@ -226,7 +233,7 @@ class Study(Base):
 
     @validates("patient_name", "referring_physician_name")
     def _follow_with_its_key(self, column: str, name: str) -> str:
-        setattr(self, f"{column}_key", name_key(name))
+        setattr(self, f"{column}_key", name_key(name)[:MAX_TEXT_LENGTH])
         return name
 
 

@@ -2,6 +2,7 @@
 
 import struct
 import zlib
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
@@ -284,7 +285,7 @@ def test_a_header_that_pydicom_cannot_read_is_refused_for_what_it_is(tmp_path: P
         header_of(path, ExplicitVRLittleEndian)
 
 
-NESTED_IN = {
+NESTED_IN: dict[str, tuple[str, Callable[..., bytes]]] = {
     "little endian": (ExplicitVRLittleEndian, nested),
     "big endian": (ExplicitVRBigEndian, partial(nested, order=">")),
     "implicit VR": (ImplicitVRLittleEndian, partial(nested, vr=b"")),

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
@@ -20,6 +21,7 @@ from node.intake.admit import Admission, admit
 from node.keeping.deletion import delete_study
 from node.keeping.remove import remove_given_up
 from node.study_log.tables import (
+    MAX_TEXT_LENGTH,
     Conflict,
     Event,
     Instance,
@@ -391,3 +393,40 @@ def test_what_is_given_up_while_it_comes_once_more_is_held_all_the_same(
     assert admission is Admission.STORED
     assert row.removed_at is None
     assert bench.store.path(row.path).exists()
+
+
+@pytest.mark.parametrize("length", [65, 3000, 100_000])
+@pytest.mark.parametrize(
+    "keyword",
+    ["PatientID", "PatientName", "AccessionNumber", "StudyDate", "Modality", "StudyDescription"],
+)
+def test_a_text_of_any_length_is_no_reason_to_refuse(
+    bench: Bench, keyword: str, length: int
+) -> None:
+    ds = phantom()
+    text = b"".join(
+        sha256(bytes([number % 256, number // 256])).hexdigest().encode()
+        for number in range(length // 64 + 1)
+    )
+    ds.add_new(keyword, "UT", text[:length].decode())
+
+    assert bench.admit(ds) is Admission.STORED
+    assert len(bench.study().patient_id) <= MAX_TEXT_LENGTH
+
+
+def test_a_name_that_grows_when_it_is_made_ready_to_be_looked_for_is_no_reason_either(
+    bench: Bench,
+) -> None:
+    ds = phantom(SpecificCharacterSet="ISO_IR 192")
+    ds.add_new("PatientName", "UT", "\ufdfa" * 3000)  # each becomes 18 characters
+
+    assert bench.admit(ds) is Admission.STORED
+
+
+@pytest.mark.parametrize("text", ["A\0B", "A\nB", "\0"])
+def test_a_control_character_in_a_text_is_no_reason_to_refuse(bench: Bench, text: str) -> None:
+    ds = phantom()
+    for keyword in ("PatientID", "PatientName", "AccessionNumber", "Modality"):
+        ds.add_new(keyword, "UT", text)
+
+    assert bench.admit(ds) is Admission.STORED
