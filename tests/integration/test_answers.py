@@ -2,6 +2,8 @@
 
 import json
 import logging
+import struct
+import zlib
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -14,6 +16,7 @@ import pytest
 from pydicom import dcmread
 from pydicom.dataset import Dataset
 from pydicom.uid import (
+    DeflatedExplicitVRLittleEndian,
     ExplicitVRLittleEndian,
     ImplicitVRLittleEndian,
     JPEG2000Lossless,
@@ -33,6 +36,7 @@ from node.store import Store
 from node.study_log.database import Database
 from node.study_log.tables import Conflict, Instance
 from phantoms import mammogram
+from reliability.mutations import nested
 from serving import running_node, wait_until
 
 pytestmark = pytest.mark.integration
@@ -289,6 +293,26 @@ REFUSED = (
         status=0xC000,
     ),
     Refused(
+        name="a study of 66 characters",
+        make=lambda: with_element("StudyInstanceUID", "1." * 32 + "12"),
+        status=0xC000,
+    ),
+    Refused(
+        name="a series that ends with a dot",
+        make=lambda: with_element("SeriesInstanceUID", "1.2.3."),
+        status=0xC000,
+    ),
+    Refused(
+        name="sequences of known length nested without end",
+        make=lambda: nested(1500, is_defined=True, tag=0x00081140) + WHOLE,
+        status=0xC000,
+    ),
+    Refused(
+        name="sequences of unknown length nested without end",
+        make=lambda: nested(1500, tag=0x00081140) + WHOLE,
+        status=0xC000,
+    ),
+    Refused(
         name="another SOP class than announced",
         make=lambda: with_element("SOPClassUID", "1.2.840.10008.5.1.4.1.1.7"),
         status=0xA900,
@@ -310,6 +334,30 @@ def test_what_is_no_good_data_set_is_refused_and_not_kept(node: Node, case: Refu
     assert node.instances() == []
     assert node.files() == []
     assert node.answers_echo()
+
+
+def test_a_deflated_data_set_that_would_fill_the_disk_is_refused_and_not_kept(
+    tmp_path: Path,
+) -> None:
+    deflater = zlib.compressobj(wbits=-zlib.MAX_WBITS)
+    pixels = b"\xe0\x7f\x10\0OW\0\0" + struct.pack("<L", 10**8) + bytes(10**8)
+    bomb = deflater.compress(encoded_head(phantom()) + pixels) + deflater.flush()
+    sop_class_uid = str(phantom().SOPClassUID)
+
+    with running(tmp_path, max_object_bytes=10**7) as node:
+        with associated(node, contexts=[(sop_class_uid, DeflatedExplicitVRLittleEndian)]) as assoc:
+            status = send(assoc, bomb)
+
+        assert len(bomb) < 10**6
+        assert status == CANNOT_UNDERSTAND
+        assert node.files() == []
+        assert node.answers_echo()
+
+
+def encoded_head(ds: Dataset) -> bytes:
+    """Encode what stands before the pixels."""
+    del ds.PixelData
+    return encoded(ds)
 
 
 def test_an_association_goes_on_after_a_refusal(node: Node) -> None:

@@ -118,6 +118,34 @@ def test_a_request_with_an_impossible_context_is_aborted(receiver: Receiver) -> 
     assert send(receiver.port, [IMAGE]) == [SUCCESS]
 
 
+@pytest.mark.parametrize(
+    "ae_title",
+    [
+        bytes(16),
+        b" " * 16,
+        b"A\0B",
+        b"A\x1b[31mB",
+        b"A\nB",
+        b"A\\B",
+        "\u00c4\u00d6".encode("latin-1"),
+    ],
+)
+def test_a_request_under_an_impossible_ae_title_is_aborted(
+    receiver: Receiver, ae_title: bytes
+) -> None:
+    """PS3.5 6.2, AE: no control character, no backslash, not spaces alone."""
+    request, *_ = recorded(receiver.port)
+    # Calling AE title, PS3.8 table 9-11.
+    broken = request[:26] + ae_title.ljust(16) + request[42:]
+
+    with socket.create_connection(("127.0.0.1", receiver.port), timeout=20) as connection:
+        connection.sendall(broken)
+        heard = hear_until_closed(connection)
+
+    assert heard[0] == A_ABORT
+    assert send(receiver.port, [IMAGE]) == [SUCCESS]
+
+
 def test_a_command_set_that_is_none_ends_the_association(
     receiver: Receiver, tmp_path: Path
 ) -> None:
