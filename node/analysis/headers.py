@@ -3,9 +3,12 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from pydicom.datadict import dictionary_has_tag, dictionary_VR
+from pydicom.dataelem import RawDataElement
 from pydicom.dataset import Dataset
 from pydicom.filereader import read_file_meta_info
 
+from model.attributes import VALUE_ERRORS
 from model.decoders import UNREADABLE
 from model.views import STANDARD_VIEWS, Laterality, View, read_view
 from node.analysis.sources import SourceInstance
@@ -32,7 +35,8 @@ class SourceHeader:
 def read_source(source: SourceInstance) -> SourceHeader:
     """Read what stands before the pixel data, in little memory whatever the file inflates to.
 
-    What a person corrected about the patient is corrected in it.
+    What a person corrected about the patient is corrected in it. A sequence that cannot be read to
+    its last item is not in it: no report could hold it, and each would fail over it.
 
     Raises
     ------
@@ -50,6 +54,7 @@ def read_source(source: SourceInstance) -> SourceHeader:
             transfer_syntax_uid=str(meta.TransferSyntaxUID),
             dataset_offset=dataset_offset(source.path),
         )
+        _drop_broken_sequences(ds)
         source.correct(ds)
         ds.file_meta = meta
         return SourceHeader(source=source, ds=ds, view=read_view(ds))
@@ -63,6 +68,22 @@ def read_source(source: SourceInstance) -> SourceHeader:
         raise PermanentError(
             reason=f"Expected a DICOM file at {source.path}; found {found}"
         ) from error
+
+
+def _drop_broken_sequences(ds: Dataset) -> None:
+    """Take out sequences that cannot be read; the others stay as the bytes that they were."""
+    for tag in list(ds.keys()):
+        raw = ds.get_item(tag)
+        vr = raw.VR or (dictionary_VR(tag) if dictionary_has_tag(tag) else "")
+        if vr not in ("SQ", "UN") or not isinstance(raw, RawDataElement):
+            continue
+        probe = Dataset()
+        probe[tag] = raw
+        try:
+            for _ in probe.iterall():
+                pass
+        except VALUE_ERRORS:
+            del ds[tag]
 
 
 def hanging_order(header: SourceHeader) -> tuple[int, str, str, str, str]:
