@@ -19,13 +19,14 @@ from node.delivery import commitment, send, statuses
 from node.delivery.deliver import REPORT_WAIT_S
 from node.equipment import MANUFACTURER, MODEL_NAME
 from node.errors import TriageReason
-from node.intake import answers, contexts, rejection, spool, triage
+from node.intake import admit, answers, contexts, rejection, spool, triage
 from node.report import codes, provenance
 from node.report.object_profiles import OBJECT_PROFILES, ObjectProfile
 from node.result_kinds import PROFILES
 from node.settings import Settings
 from node.settings_faults import described_settings
 from node.store import MAX_UID_LENGTH
+from node.study_log.tables import MAX_TEXT_LENGTH
 
 _AI_RESULTS = {
     "encoding": "Comprehensive 3D SR, TID 1500: `score_report` and `measurement_report`, with "
@@ -157,16 +158,15 @@ in Explicit and Implicit VR Little Endian and Explicit VR Big Endian.
             for when in answer.when
         ],
     )
-    yield f"""\
-A data set is walked to its last byte, its pixels unread. One of more than
-{header.MAX_ELEMENTS} elements and items, with sequences nested more than
-{header.MAX_DEPTH} deep, or with more than {header.MAX_HEADER_BYTES} bytes to be read before the
-pixel data is refused with
-0x{header.CANNOT_UNDERSTAND:04X}. So is a deflated one that inflates to more than
-`receive.max_object_bytes`, or to more than {header.MAX_INFLATION} times its size and
-{header.ALWAYS_INFLATED_BYTES} bytes, and one whose UIDs are not digits and single dots of at most
-{MAX_UID_LENGTH} characters. Depth and elements count in sequences of known length too; whatever
-else is wrong inside of one is no reason to refuse. No attribute is coerced.
+    yield """\
+### Limits on input
+
+A data set is walked to its last byte, its pixels unread, before it is answered.
+"""
+    yield from _table(("What", "Limit", "Beyond it"), _limits())
+    yield """\
+Depth and elements count in sequences of known length too; whatever else is wrong inside of one is
+no reason to refuse. No attribute is coerced.
 
 ### When a study is complete
 
@@ -198,10 +198,7 @@ reasons:
     yield from _list(reason.value for reason in TriageReason)
     yield f"""
 Pixels are decoded in a process of their own, within `work.decode_timeout_s` and
-`work.decode_memory_bytes`. An image of more than {decoders.MAX_PIXELS} pixels is not decoded, nor
-is one that claims, by Rows, Columns and Bits Allocated, more than
-{decoders.MAX_DECOMPRESSION} times the bytes of its compressed pixel data, or another number of
-bytes than its uncompressed pixel data has.
+`work.decode_memory_bytes`; what may not be decoded at all is under "Limits on input".
 Magnification counts from an Estimated Radiographic Magnification Factor (0018,1114) of
 {triage.MAGNIFICATION_FACTOR} on. An object that this software wrote is known by Manufacturer
 (0008,0070) `{MANUFACTURER}` and Manufacturer's Model Name (0008,1090)
@@ -244,6 +241,82 @@ none is left, the new reports say that all were rejected. The node sends no such
             (uid.name, str(uid))
             for uid in (*contexts.VERIFICATION_SOP_CLASSES, *contexts.STORAGE_SOP_CLASSES)
         ],
+    )
+
+
+def _limits() -> Iterable[tuple[str, str, str]]:
+    """List what is taken of anything that a peer may choose."""
+    refused = f"0x{header.CANNOT_UNDERSTAND:04X}"
+    no_room = f"0x{admit.OUT_OF_RESOURCES:04X}"
+    undecodable = f"stored, not decoded: {TriageReason.UNDECODABLE_PIXELS.value}"
+    return (
+        ("Object", "`receive.max_object_bytes`", "A-ABORT"),
+        ("Instances of a study", "`receive.max_study_instances`", no_room),
+        ("Bytes of a study", "`receive.max_study_bytes`", no_room),
+        ("Associations", "`receive.max_associations`", "A-ASSOCIATE-RJ, transient"),
+        (
+            "Associations from one address",
+            "`receive.max_associations_per_peer`",
+            "A-ASSOCIATE-RJ, transient",
+        ),
+        (
+            "Connections without an association, in all and from one address",
+            f"{spool.MAX_WAITING_CONNECTIONS}, {spool.MAX_WAITING_CONNECTIONS_OF_ONE_PEER}",
+            "closed",
+        ),
+        ("PDU", f"{spool.MAX_PDU_BYTES_READ} bytes", "closed or A-ABORT"),
+        ("Command set", f"{spool.MAX_COMMAND_BYTES} bytes", "A-ABORT"),
+        (
+            "Data set of another message than C-STORE",
+            f"{spool.MAX_IDENTIFIER_BYTES} bytes",
+            "A-ABORT",
+        ),
+        ("Time for an association request", "`receive.acse_timeout_s`", "closed"),
+        ("Time for one message", "`receive.dimse_timeout_s`", "A-ABORT"),
+        ("Silence, and time for one PDU", "`receive.network_timeout_s`", "closed or A-ABORT"),
+        ("AE title", "1 to 16 characters as in PS3.5 6.2", "A-ABORT"),
+        (
+            "UID",
+            f"digits and single dots, {MAX_UID_LENGTH} characters",
+            f"{refused}; nothing else becomes part of a path",
+        ),
+        ("Elements and items of a data set", f"{header.MAX_ELEMENTS}", refused),
+        ("Sequences in sequences", f"{header.MAX_DEPTH}", refused),
+        ("Bytes read before the pixel data", f"{header.MAX_HEADER_BYTES}", refused),
+        (
+            "One value before the pixel data",
+            f"{header.MAX_HEADER_VALUE_BYTES} bytes",
+            "stored, the value is not looked at",
+        ),
+        (
+            "One text in the study log",
+            f"{MAX_TEXT_LENGTH} characters",
+            "stored, the log has its beginning",
+        ),
+        (
+            "Deflated data set",
+            (
+                "`receive.max_object_bytes` inflated; beyond "
+                f"{header.ALWAYS_INFLATED_BYTES} bytes also {header.MAX_INFLATION} times its size"
+            ),
+            refused,
+        ),
+        ("Rows times Columns", f"{decoders.MAX_PIXELS}", undecodable),
+        (
+            "Compressed pixel data",
+            f"{decoders.MAX_DECOMPRESSION} times its bytes, by Rows, Columns and Bits Allocated",
+            undecodable,
+        ),
+        (
+            "Uncompressed pixel data",
+            "exactly the bytes by Rows, Columns and Bits Allocated",
+            undecodable,
+        ),
+        (
+            "Decoding of one image",
+            "`work.decode_timeout_s`, `work.decode_memory_bytes`",
+            undecodable,
+        ),
     )
 
 
