@@ -74,9 +74,10 @@ class UpperLayer(DULServiceProvider):
 
         The ARTIM timer goes on while a request for an association comes in, PS3.8 9.1.5.
         """
+        patience_s = cast("float", self.network_timeout)
         if self.state_machine.current_state in (IDLE, AWAITING_REQUEST):
-            return self.artim_timer.remaining
-        return cast("float", self.network_timeout)
+            return min(patience_s, self.artim_timer.remaining)
+        return patience_s
 
     def run_reactor(self) -> None:
         """Serve the connection until it ends."""
