@@ -169,7 +169,7 @@ def predict(
 
 @app.command(epilog="Example:\n\nmammonode check --config node.toml")
 def check(as_json: JSONOption = False, config: ConfigOption = None) -> None:
-    """Look at settings, weights, database, disk and each destination (C-ECHO); one line each.
+    """Look at settings, weights, database, clock, disk, each destination (C-ECHO); one line each.
 
     OK, WARN (the node runs, look at it) or FAIL (it does not, or not wholly), with what to do. It
     changes nothing, and the node may be running. Ends with 1 if anything is FAIL.
