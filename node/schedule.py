@@ -97,6 +97,7 @@ class Clock:
         policies = (settings.delivery, *map(settings.delivery_to, settings.destinations))
         self._longest_wait = timedelta(seconds=max(each.longest_retry_s for each in policies))
         self._stopping = threading.Event()
+        self._watcher = threading.Thread(target=self._watch_clock, name="clock-watch", daemon=True)
         self._commitment = CommitmentLog(settings=settings, database=database, now=now)
         self._is_disk_low = False
         self._told_at: dict[str, datetime] = {}
@@ -124,11 +125,12 @@ class Clock:
         """Start the jobs; the first of each comes after its interval."""
         self._queue.end_delays()  # the clock may have been set back while nobody was there
         self._scheduler.start()
-        threading.Thread(target=self._watch_clock, name="clock-watch", daemon=True).start()
+        self._watcher.start()
 
     def stop(self) -> None:
         """Start no job any more, and wait for those that run."""
         self._stopping.set()
+        self._watcher.join()
         self._scheduler.shutdown(wait=True)
 
     def _watch_clock(self) -> None:
