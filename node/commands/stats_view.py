@@ -8,7 +8,8 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from node.commands.display import NOT_FOR_DIAGNOSTIC_USE, plain_or_ruled_table
+from node.commands.display import plain_or_ruled_table
+from node.commands.study_view import NOT_FOR_DIAGNOSTIC_USE
 from node.study_log.statistics import NOTHING
 from node.study_log.statistics_answers import (
     DriftAnswer,

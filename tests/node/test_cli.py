@@ -26,6 +26,7 @@ COMMANDS = (
     "fsck",
     "backup",
     "restore",
+    "stats",
     "tail",
     "version",
 )
@@ -49,6 +50,7 @@ READ_SETTINGS = (
     "backup",
     "restore",
     "predict",
+    "stats",
     "tail",
     *(f"studies {name}" for name in STUDIES_COMMANDS),
     *(f"patients {name}" for name in PATIENTS_COMMANDS),
