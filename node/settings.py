@@ -169,6 +169,19 @@ class ReceiveSettings(Section):
         return self
 
 
+class QuerySettings(Section):
+    """The Query/Retrieve SCP: what it gives away are patients' data."""
+
+    allowed_ae_titles: AETitles = ()
+    """Calling AE titles that may query and retrieve; empty: any on loopback, none beyond it."""
+    max_associations: Annotated[int, Field(ge=1)] = 20
+    """How many of `receive.max_associations` callers that query or retrieve may take together."""
+    max_queries: Annotated[int, Field(ge=1)] = 4
+    """Queries answered at the same time; a further one waits for its turn, but not for long."""
+    max_retrievals: Annotated[int, Field(ge=1)] = 4
+    """Retrievals served at the same time; a further one waits for its turn, but not for long."""
+
+
 class StudySettings(Section):
     """When a study counts as complete."""
 
@@ -365,6 +378,7 @@ class Settings(Section):
     """Folder for images, results and the SQLite database; made if it is not there."""
     database: DatabaseSettings = DatabaseSettings()
     receive: ReceiveSettings = ReceiveSettings()
+    query: QuerySettings = QuerySettings()
     study: StudySettings = StudySettings()
     model: ModelSettings = ModelSettings()
     work: WorkSettings = WorkSettings()
@@ -399,6 +413,15 @@ class Settings(Section):
         return self.delivery.model_copy(
             update={name: value for name, value in own.items() if value is not None}
         )
+
+    @property
+    def queriers(self) -> tuple[str, ...] | None:
+        """Calling AE titles that may query and retrieve; None: any.
+
+        Who may send may not read for that reason alone: beyond loopback both are named.
+        """
+        is_open = not self.query.allowed_ae_titles and is_loopback(self.receive.host)
+        return None if is_open else self.query.allowed_ae_titles
 
     @property
     def associations_by_destination(self) -> dict[str, int]:

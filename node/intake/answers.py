@@ -28,6 +28,7 @@ logger = logging.getLogger(__name__)
 
 SUCCESS = 0x0000
 DATA_SET_DOES_NOT_MATCH = 0xA900
+NOT_AUTHORIZED = 0x0124
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,6 +59,11 @@ ANSWERS = (
             "the disk or the database cannot take the instance now",
             "the study has as many instances or bytes as one may have; nothing is kept",
         ),
+    ),
+    Answer(
+        status=NOT_AUTHORIZED,
+        meaning="Refused: Not Authorized",
+        when=("the sender proposed the presentation context to retrieve by, and not to send",),
     ),
     Answer(
         status=DATA_SET_DOES_NOT_MATCH,
@@ -200,6 +206,11 @@ class StoreAnswers:
         assoc = cast("StorageAssociation", event.assoc)
         path = event.dataset_path
         reception = assoc.take_reception(path)
+        if not assoc.is_scp_of(event.context.context_id):
+            raise RejectedInstance(
+                status=NOT_AUTHORIZED,
+                reason="it came in a presentation context that the sender is the SCP of",
+            )
         if self._store.free_bytes() < self._settings.low_watermark_bytes:
             raise RejectedInstance(
                 status=OUT_OF_RESOURCES, reason="free disk space is below the low watermark"

@@ -2,6 +2,7 @@
 
 What an association has brought before it broke is kept. Archives that are asked for storage
 commitment report here too: for that the node is the SCU, whoever asked for the association.
+Queries come by the same door, and are answered by handlers that are handed in.
 """
 
 import logging
@@ -9,7 +10,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from typing import Any, cast
@@ -18,6 +19,7 @@ import pydicom.config
 from pydicom.dataset import Dataset
 from pynetdicom import _config, evt
 from pynetdicom.ae import ApplicationEntity
+from pynetdicom.pdu_primitives import A_ASSOCIATE, SCP_SCU_RoleSelectionNegotiation
 
 from node.delivery.commitment import answer_report
 from node.delivery.commitment_log import CommitmentLog
@@ -47,6 +49,9 @@ logger = logging.getLogger(__name__)
 
 STOP_DEADLINE_S = 10.0
 
+QueryHandler = tuple[evt.InterventionEvent, Callable[[evt.Event], Iterator[Any]]]
+"""What answers one kind of request of PS3.4 Annex C, as pynetdicom calls it."""
+
 
 def utc_now() -> datetime:
     """Give the present moment, aware UTC."""
@@ -66,6 +71,8 @@ class Receiver:
         Of the files.
     clock
         Gives the present moment, aware UTC.
+    query
+        Handlers of ``EVT_C_FIND``, ``EVT_C_MOVE`` and ``EVT_C_GET``; what has none is not offered.
     """
 
     def __init__(
@@ -74,8 +81,12 @@ class Receiver:
         database: Database,
         store: Store,
         clock: Callable[[], datetime] = utc_now,
+        *,
+        query: Sequence[QueryHandler] = (),
     ) -> None:
         self._settings = settings.receive
+        self._max_querying = settings.query.max_associations
+        self._query = list(query)
         self._store = store
         self._answers = StoreAnswers(
             settings.receive, database, store, clock=clock, note_study=self._note_study
@@ -88,9 +99,12 @@ class Receiver:
                 for destination in settings.destinations
                 if destination.confirm is Confirmation.COMMITMENT
             ],
+            queriers=settings.queriers,
+            served=[event for event, _ in query],
         )
         self._server: StorageServer | None = None
         self._asking: set[StorageAssociation] = set()
+        self._querying: set[StorageAssociation] = set()
         self._brought: dict[StorageAssociation, _Brought] = {}
         self._changed = threading.Condition()
         self._set_up = ExitStack()
@@ -141,6 +155,7 @@ class Receiver:
                     (evt.EVT_C_STORE, self._answers.answer),
                     (evt.EVT_C_ECHO, lambda _event: SUCCESS),
                     (evt.EVT_N_EVENT_REPORT, self._on_report),
+                    *self._query,
                 ],
             )
         except OSError as error:
@@ -208,8 +223,11 @@ class Receiver:
         could take up the places of its owner.
         """
         assoc: Any = event.assoc
-        caller = assoc.requestor.primitive.calling_ae_title.strip()
-        assoc.acceptor.supported_contexts = self._contexts.offered_to(caller)
+        request = assoc.requestor.primitive
+        assoc.acceptor.supported_contexts = self._contexts.offered_to(
+            request.calling_ae_title.strip(), _scp_roles(request)
+        )
+        is_query = self._contexts.is_query(request.presentation_context_definition_list)
         address = assoc.requestor.address
         with self._changed:
             open_ones = [*self._asking, *self._brought]
@@ -217,10 +235,14 @@ class Receiver:
             limit = ""
             if len(open_ones) >= self._settings.max_associations:
                 limit = "receive.max_associations are open"
+            elif is_query and len(self._querying) >= self._max_querying:
+                limit = "query.max_associations are open"
             elif of_peer >= self._settings.associations_of_one_peer:
                 limit = f"this address has {of_peer} open, as many as one may have"
             else:
                 self._asking.add(assoc)
+                if is_query:
+                    self._querying.add(assoc)
         if not limit and not self._is_disk_low():
             return
         assoc.requestor.ae_title = assoc.requestor.primitive.calling_ae_title
@@ -261,6 +283,7 @@ class Receiver:
     def _on_end(self, assoc: StorageAssociation) -> None:
         with self._changed:
             self._asking.discard(assoc)
+            self._querying.discard(assoc)
             brought = self._brought.pop(assoc, None)
             self._changed.notify_all()
         if brought is None:
@@ -289,6 +312,15 @@ def _tell_rejected(assoc: Any, reason: str) -> None:
         "Association rejected",
         extra={"event": "association_rejected", **peer(assoc), "reason": reason},
     )
+
+
+def _scp_roles(request: A_ASSOCIATE) -> list[str]:
+    """Give the SOP classes that a requestor proposes to be the SCP of, PS3.7 D.3.3.4."""
+    return [
+        str(item.sop_class_uid)
+        for item in request.user_information
+        if isinstance(item, SCP_SCU_RoleSelectionNegotiation) and item.scp_role
+    ]
 
 
 class _Brought:

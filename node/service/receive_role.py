@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 
 from node.intake.close_out import CloseOut
 from node.intake.receive import Receiver
+from node.query.serve import query_handlers
 from node.service.run_files import (
     RECEIVE_FILE,
     RoleState,
@@ -42,7 +43,9 @@ def run_receive(settings: Settings, stop: threading.Event) -> None:
     ):
         database = Database.open(settings)
         store = Store(settings.data_dir)
-        receiver = Receiver(settings, database, store, _now)
+        receiver = Receiver(
+            settings, database, store, _now, query=query_handlers(settings, database, store)
+        )
         queue = WorkQueue(database_url(settings), associations=settings.associations_by_destination)
         close_out = CloseOut(
             database,
