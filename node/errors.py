@@ -6,6 +6,7 @@
     ├── SettingsError       stop at start; says which key, what it held, what it accepts
     ├── UnknownStudy        the person asking named a study that is not in the log
     ├── RejectedInstance    refuse on the wire; carries the DICOM status the sender will see
+    ├── RefusedQuery        the same of a query or retrieval, with the attribute that is wrong
     ├── UnsuitableInstance  leave that view out, with the reason an operator can read
     ├── TransientError      try again later: disk full, PACS unreachable, association refused
     └── PermanentError      fail the work now and show it: never retried by the clock
@@ -93,6 +94,27 @@ class RejectedInstance(NodeError):
         super().__init__(f"Refused with status 0x{status:04X}: {reason}")
         self.status = status
         self.reason = reason
+
+
+class RefusedQuery(NodeError):
+    """A C-FIND, C-MOVE or C-GET request that is not served.
+
+    Parameters
+    ----------
+    status
+        The response status, PS3.4 C.4.1.1.4, C.4.2.1.5 or C.4.3.1.4.
+    reason
+        What was expected, in the 64 characters that Error Comment (0000,0902) takes; no value of an
+        attribute of the patient. Goes to the log too.
+    tag
+        Of the attribute that is wrong, for Offending Element (0000,0901); None: no single one is.
+    """
+
+    def __init__(self, *, status: int, reason: str, tag: int | None = None) -> None:
+        super().__init__(f"Refused with status 0x{status:04X}: {reason}")
+        self.status = status
+        self.reason = reason
+        self.tag = tag
 
 
 class UnsuitableInstance(NodeError):

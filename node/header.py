@@ -103,6 +103,25 @@ def read_header(
             return _read(inflated, syntax)
 
 
+def read_message(encoded: IO[bytes], *, transfer_syntax_uid: str) -> Dataset:
+    """Check that a data set in memory is whole, and read it; that of a message that stores nothing.
+
+    Parameters
+    ----------
+    encoded
+        As it came, from its first byte.
+    transfer_syntax_uid
+        Not a deflated one.
+
+    Raises
+    ------
+    RejectedInstance
+        With status 0xC000, if it is no data set, or only the beginning of one.
+    """
+    encoded.seek(0)
+    return _read(encoded, UID(transfer_syntax_uid))
+
+
 def dataset_offset(path: Path) -> int:
     """Return where the data set of a stored file begins, in bytes (PS3.10 7.1).
 

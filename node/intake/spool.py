@@ -238,6 +238,10 @@ class StorageAssociation(Association):
         """Give what is known of a data set that has arrived whole, once."""
         return self._spooling.take_reception(path)
 
+    def wait_for_room(self) -> None:
+        """Wait until the peer has read most of what it was answered."""
+        cast("UpperLayer", self.dul).wait_for_room()
+
     def is_scp_of(self, context_id: int) -> bool:
         """Say whether requests may come in a presentation context; in others only answers may."""
         return bool(self._accepted_cx[context_id].as_scp)

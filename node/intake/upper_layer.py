@@ -1,9 +1,10 @@
 """The upper layer of an association (PS3.8 9.2), for peers that keep to nothing.
 
-pynetdicom's state machine does the work. Four things are added: an event that crosses another one
+pynetdicom's state machine does the work. Five things are added: an event that crosses another one
 ends the connection in order instead of the thread; what a peer goes on sending after an abort is
 thrown away unread, not answered and logged piece by piece; a silent connection costs next to
-nothing; and a system clock that is set ends no association and prolongs none.
+nothing; a system clock that is set ends no association and prolongs none; and a long answer waits for
+its reader, who is heard in the middle of it.
 """
 
 import logging
@@ -30,6 +31,11 @@ ATTENTIVE_S = 0.5
 ATTENTIVE_LOOK_S = 0.001
 IDLE_LOOK_S = 0.05
 """Between two looks: hundreds of silent connections must not take the processor from the others."""
+
+MAX_SENT_IN_A_ROW = 32
+"""Primitives sent before the peer is listened to again: it may want no more (C-CANCEL)."""
+MAX_UNSENT = 64
+"""Primitives that may wait to be sent, two for an answer with a data set."""
 
 SERVICE_PROVIDER = 0x02
 INVALID_PDU_PARAMETER_VALUE = 0x06
@@ -68,6 +74,7 @@ class UpperLayer(DULServiceProvider):
         self._heard_at_s = time.monotonic()
         self._idle_timer = SteadyTimer(self._idle_timer.timeout)
         self.artim_timer = SteadyTimer(self.artim_timer.timeout)
+        self._sent_in_a_row = 0
 
     def patience_s(self) -> float:
         """Give how long the next bytes of a PDU may take, in seconds.
@@ -97,6 +104,27 @@ class UpperLayer(DULServiceProvider):
                 self._connection().close()
             # The association may still be waiting for its request: none will come.
             self.to_user_queue.put(None)
+
+    def wait_for_room(self) -> None:
+        """Wait until little is left to be sent, or nobody is there any more to read it.
+
+        Without this all of a long answer would lie in memory when the peer reads its first part.
+        """
+        while (
+            self.to_provider_queue.qsize() > MAX_UNSENT
+            and self.is_alive()
+            and self.state_machine.current_state != AWAITING_CLOSE
+        ):
+            time.sleep(ATTENTIVE_LOOK_S)
+
+    def _process_recv_primitive(self) -> bool:
+        """Take what is to be sent next, but let the peer have a word in between."""
+        self._sent_in_a_row += 1
+        if self._sent_in_a_row > MAX_SENT_IN_A_ROW or not super()._process_recv_primitive():
+            self._sent_in_a_row = 0
+            return False  # so that the transport is looked at
+        self._heard_at_s = time.monotonic()
+        return True
 
     def _abort(self) -> None:
         """Send an A-ABORT past the state machine, PS3.8 9.3.8."""

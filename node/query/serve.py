@@ -2,22 +2,26 @@
 
 from collections.abc import Sequence
 
+from pynetdicom import evt
+
 from node.intake.receive import QueryHandler
+from node.query.find import FindAnswers
+from node.query.places import Places
 from node.settings import Settings
-from node.store import Store
 from node.study_log.database import Database
 
 
-def query_handlers(settings: Settings, database: Database, store: Store) -> Sequence[QueryHandler]:
+def query_handlers(settings: Settings, database: Database) -> Sequence[QueryHandler]:
     """Give the handlers of the Query/Retrieve SCP; what has none is not offered to anybody.
 
     Parameters
     ----------
     settings
-        `[query]`.
+        `[query]`, and the node's own AE title.
     database
         Of the study log.
-    store
-        Of the files.
     """
-    return ()
+    find = FindAnswers(
+        database, Places(settings.query.max_queries), ae_title=settings.receive.ae_title
+    )
+    return ((evt.EVT_C_FIND, find.answer),)

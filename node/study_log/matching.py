@@ -6,9 +6,10 @@ DICOM PS3.4 C.2.2.2.1 (single value matching), C.2.2.2.4 (wild card matching).
 """
 
 import unicodedata
+from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Boolean, ColumnElement, SQLColumnExpression, literal, or_, true
+from sqlalchemy import Boolean, ColumnElement, SQLColumnExpression, false, literal, or_, true
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.functions import FunctionElement
@@ -34,6 +35,13 @@ def matches(column: SQLColumnExpression[Any], pattern: str) -> ColumnElement[boo
     if has_wild_card(pattern):
         return _WildCardMatch(column, literal(_as_glob(pattern)), literal(_as_like(pattern)))
     return column == pattern
+
+
+def matches_any(column: SQLColumnExpression[Any], patterns: Sequence[str]) -> ColumnElement[bool]:
+    """Match a column with any of several values, which may hold wild cards."""
+    plain = [pattern for pattern in patterns if not has_wild_card(pattern)]
+    others = [matches(column, pattern) for pattern in patterns if has_wild_card(pattern)]
+    return or_(column.in_(plain), *others) if plain else or_(false(), *others)
 
 
 def name_matches(key: SQLColumnExpression[Any], pattern: str) -> ColumnElement[bool]:

@@ -18,7 +18,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import aliased
 
-from node.study_log.matching import matches, name_matches
+from node.study_log.matching import matches, matches_any, name_matches
 from node.study_log.tables import Instance, Result, Revision, Study, StudyState
 
 
@@ -60,6 +60,8 @@ class StudyFilter:
         Of the association that brought the first instance.
     modalities
         Modalities in Study (0008,0061): at least one of these, among what came and what was made.
+    sop_class_uids
+        SOP Classes in Study (0008,0062): at least one of these, likewise.
     score_from, score_to
         AI malignancy score of the study, in [0, 1].
     is_suspicious
@@ -88,6 +90,7 @@ class StudyFilter:
     referring_physician_name: str = ""
     calling_ae_title: str = ""
     modalities: Sequence[str] = ()
+    sop_class_uids: Sequence[str] = ()
     score_from: float | None = None
     score_to: float | None = None
     is_suspicious: bool | None = None
@@ -142,7 +145,11 @@ class StudyFilter:
         if self.states:
             conditions.append(Study.state.in_([state.value for state in self.states]))
         if self.modalities:
-            conditions.append(_has_modality(self.modalities))
+            conditions.append(_holds(Instance.modality, Result.modality, patterns=self.modalities))
+        if self.sop_class_uids:
+            conditions.append(
+                _holds(Instance.sop_class_uid, Result.sop_class_uid, patterns=self.sop_class_uids)
+            )
         return conditions
 
     def _of_the_revision(self) -> list[ColumnElement[bool]]:
@@ -203,11 +210,13 @@ def _newest_score() -> ScalarSelect[float | None]:
     )
 
 
-def _has_modality(modalities: Sequence[str]) -> ColumnElement[bool]:
-    came = exists().where(Instance.study_id == Study.id, Instance.modality.in_(modalities))
-    made = exists().where(
-        Revision.study_id == Study.id,
-        Result.revision_id == Revision.id,
-        Result.modality.in_(modalities),
+def _holds(
+    came: SQLColumnExpression[str], made: SQLColumnExpression[str], *, patterns: Sequence[str]
+) -> ColumnElement[bool]:
+    """Match one of the patterns with what came, or with what the newest revision made."""
+    return or_(
+        exists().where(Instance.study_id == Study.id, matches_any(came, patterns)),
+        exists().where(
+            is_newest_revision(), Result.revision_id == Revision.id, matches_any(made, patterns)
+        ),
     )
-    return or_(came, made)

@@ -1,0 +1,144 @@
+"""The C-FIND SCP: Patient Root and Study Root over the study log, PS3.4 C.4.1."""
+
+import logging
+import time
+from collections.abc import Iterator
+from typing import Any, cast
+
+from pydicom.dataset import Dataset
+from pynetdicom import evt
+from sqlalchemy.exc import SQLAlchemyError
+
+from node.errors import RefusedQuery
+from node.intake.answers import peer, since_ms
+from node.intake.spool import StorageAssociation
+from node.query.answer import answer_of
+from node.query.identifier import Query, read_query
+from node.query.levels import Level, Root
+from node.query.places import Places
+from node.query.request import read_identifier, refusal
+from node.study_log.database import Database
+from node.study_log.entities import (
+    Found,
+    find_instances,
+    find_patients,
+    find_series,
+    find_studies,
+)
+
+logger = logging.getLogger(__name__)
+
+OUT_OF_RESOURCES = 0xA700
+CANCELLED = 0xFE00
+PENDING = 0xFF00
+PENDING_PARTLY_SUPPORTED = 0xFF01
+"""PS3.4 table C.4-1: an optional key was not supported for existence or matching."""
+
+Response = tuple[int | Dataset, Dataset | None]
+
+
+class FindAnswers:
+    """Answers C-FIND requests.
+
+    Parameters
+    ----------
+    database
+        Of the study log.
+    places
+        To be answered in.
+    ae_title
+        Of this node.
+    """
+
+    def __init__(self, database: Database, places: Places, *, ae_title: str) -> None:
+        self._database = database
+        self._places = places
+        self._ae_title = ae_title
+
+    def answer(self, event: evt.Event) -> Iterator[Response]:
+        """Answer one C-FIND request; whatever is asked, there is an answer and one log line.
+
+        Parameters
+        ----------
+        event
+            ``EVT_C_FIND`` of a `StorageAssociation`.
+
+        Yields
+        ------
+        status, identifier
+            Of each response but the last one, which pynetdicom adds if all was answered.
+        """
+        begun_at_s = time.monotonic()
+        try:
+            request: Any = event.request
+            query = read_query(read_identifier(event), Root.of(request.AffectedSOPClassUID))
+        except RefusedQuery as refused:
+            yield refusal(event, refused)
+            return
+        with self._places.taken() as is_taken:
+            if not is_taken:
+                no_place = RefusedQuery(
+                    status=OUT_OF_RESOURCES, reason="too many queries at the same time"
+                )
+                yield refusal(event, no_place)
+                return
+            counted = _Counted(query, event, begun_at_s)
+            try:
+                yield from self._responses(event, query, counted)
+            finally:  # also when the peer is gone, and nobody asks for the next response
+                counted.log()
+
+    def _responses(self, event: evt.Event, query: Query, counted: "_Counted") -> Iterator[Response]:
+        status = PENDING_PARTLY_SUPPORTED if query.is_partly_supported else PENDING
+        assoc = cast("StorageAssociation", event.assoc)
+        try:
+            for found in self._found(query):
+                assoc.wait_for_room()
+                if event.is_cancelled:
+                    counted.outcome = "cancelled"
+                    yield CANCELLED, None
+                    return
+                yield status, answer_of(found, query, ae_title=self._ae_title)
+                counted.answers += 1
+        except SQLAlchemyError as error:
+            counted.outcome = type(error).__name__
+            logger.exception("Study log does not answer", extra={"event": "query_failed"})
+            yield OUT_OF_RESOURCES, None
+            return
+        counted.outcome = "answered"
+
+    def _found(self, query: Query) -> Iterator[Found]:
+        counts = query.needs_contents
+        if query.level is Level.PATIENT:
+            return find_patients(self._database, query.studies, with_contents=counts)
+        if query.level is Level.STUDY:
+            return find_studies(self._database, query.studies, with_contents=counts)
+        find = find_series if query.level is Level.SERIES else find_instances
+        return find(self._database, query.studies, query.holdings, with_contents=counts)
+
+
+class _Counted:
+    """How far a query was answered, for its log line."""
+
+    def __init__(self, query: Query, event: evt.Event, begun_at_s: float) -> None:
+        self._query = query
+        self._event = event
+        self._begun_at_s = begun_at_s
+        self.answers = 0
+        self.outcome = "the association ended"
+
+    def log(self) -> None:
+        """Write the line; the names of keys, and none of their values."""
+        logger.info(
+            "Query answered",
+            extra={
+                "event": "query_answered",
+                **peer(self._event.assoc),
+                "model": self._query.root.value,
+                "level": self._query.level.name,
+                "matched_keys": list(self._query.matched),
+                "answers": self.answers,
+                "outcome": self.outcome,
+                "duration_ms": since_ms(self._begun_at_s),
+            },
+        )

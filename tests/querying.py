@@ -1,0 +1,102 @@
+"""Whoever asks the node over DICOM: pynetdicom's client, and a receiver to be asked."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pydicom.dataset import Dataset
+from pynetdicom import AE
+from pynetdicom.association import Association
+
+from node.intake.contexts import PATIENT_ROOT_FIND, STUDY_ROOT_FIND
+from node.intake.receive import Receiver
+from node.query.serve import query_handlers
+from node.settings import QuerySettings, ReceiveSettings, Settings
+from node.store import Store
+from node.study_log.database import Database
+
+SUCCESS, PENDING, PENDING_PARTLY_SUPPORTED = 0x0000, 0xFF00, 0xFF01
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answers:
+    """What a C-FIND request was answered with.
+
+    Attributes
+    ----------
+    status
+        Of the last response, with Error Comment and Offending Element where it has them.
+    pending
+        Statuses of the responses that carry an identifier.
+    """
+
+    status: Dataset
+    pending: tuple[int, ...]
+    identifiers: tuple[Dataset, ...]
+
+    def values(self, keyword: str) -> list[Any]:
+        """Give the value of one attribute from each identifier."""
+        return [ds[keyword].value for ds in self.identifiers]
+
+
+@contextmanager
+def asked_node(
+    database: Database,
+    data_dir: Path,
+    *,
+    query: QuerySettings | None = None,
+    **receive: Any,
+) -> Iterator[Receiver]:
+    """Run the receiver of a study log, with all that answers queries, as long as the block lasts."""
+    settings = Settings(
+        data_dir=data_dir,
+        receive=ReceiveSettings(port=0, **{"low_watermark_bytes": 0, **receive}),
+        query=query or QuerySettings(),
+    )
+    receiver = Receiver(
+        settings, database, Store(data_dir), query=query_handlers(settings, database)
+    )
+    receiver.start()
+    try:
+        yield receiver
+    finally:
+        receiver.stop(deadline_s=5)
+
+
+@contextmanager
+def querying(
+    port: int, *, calling_ae_title: str = "READER", transfer_syntaxes: Sequence[str] = ()
+) -> Iterator[Association]:
+    """Open an association that can query by either model; release it."""
+    ae = AE(ae_title=calling_ae_title)
+    for sop_class in (STUDY_ROOT_FIND, PATIENT_ROOT_FIND):
+        ae.add_requested_context(sop_class, list(transfer_syntaxes) or None)
+    assoc = ae.associate("127.0.0.1", port, ae_title="MAMMONODE", max_pdu=0)
+    try:
+        yield assoc
+    finally:
+        if assoc.is_established:
+            assoc.release()
+
+
+def keys(level: str | None = "STUDY", **values: Any) -> Dataset:
+    """Make an identifier; None leaves a value empty."""
+    ds = Dataset()
+    if level is not None:
+        ds.QueryRetrieveLevel = level
+    for keyword, value in values.items():
+        setattr(ds, keyword, value)
+    return ds
+
+
+def find(assoc: Association, identifier: Dataset, model: str = STUDY_ROOT_FIND) -> Answers:
+    """Send one C-FIND request, and read all of its responses."""
+    responses = list(assoc.send_c_find(identifier, model))
+    status, _ = responses[-1]
+    return Answers(
+        status=status,
+        pending=tuple(status.Status for status, _ in responses[:-1]),
+        identifiers=tuple(ds for _, ds in responses[:-1] if ds is not None),
+    )
