@@ -46,6 +46,8 @@ MAX_INFLATION = 100
 ALWAYS_INFLATED_BYTES = 256 * 1024**2
 """Up to here the ratio does not count: the largest image that is analysed may be all air."""
 
+_ISO_2022_IR_58 = "\x1b$)A"
+"""PS3.3 table C.12-4, K.2 of PS3.5."""
 _META_LENGTH_END = 144
 """Preamble, prefix, and (0002,0000) with its value."""
 _PIXEL_DATA_GROUP = 0x7FE0
@@ -151,7 +153,12 @@ def text_of(ds: Dataset, keyword: str) -> str:
     What is not needed to file an instance must not be a reason to refuse it.
     """
     value = value_of(ds, keyword)
-    return "" if value is None else str(value).replace("\x00", "").strip()
+    return "" if value is None else plain(str(value))
+
+
+def plain(text: str) -> str:
+    """Take away what is around a value, and the escape sequence that pydicom leaves in Chinese."""
+    return text.replace(_ISO_2022_IR_58, "").replace("\x00", "").strip()
 
 
 def _read(file: IO[bytes], syntax: UID) -> Dataset:

@@ -6,6 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pydicom.config import IGNORE
+from pydicom.datadict import dictionary_VR, tag_for_keyword
+from pydicom.dataelem import DataElement
 from pydicom.dataset import Dataset
 from pynetdicom import AE
 from pynetdicom.association import Association
@@ -49,7 +52,7 @@ def asked_node(
     query: QuerySettings | None = None,
     **receive: Any,
 ) -> Iterator[Receiver]:
-    """Run the receiver of a study log, with all that answers queries, as long as the block lasts."""
+    """Run the receiver of a study log and all that answers queries, as long as the block lasts."""
     settings = Settings(
         data_dir=data_dir,
         receive=ReceiveSettings(port=0, **{"low_watermark_bytes": 0, **receive}),
@@ -81,13 +84,15 @@ def querying(
             assoc.release()
 
 
-def keys(level: str | None = "STUDY", **values: Any) -> Dataset:
+def keys(level: str | list[str] | None = "STUDY", **values: Any) -> Dataset:
     """Make an identifier; None leaves a value empty."""
     ds = Dataset()
-    if level is not None:
-        ds.QueryRetrieveLevel = level
-    for keyword, value in values.items():
-        setattr(ds, keyword, value)
+    for keyword, value in {"QueryRetrieveLevel": level, **values}.items():
+        tag = tag_for_keyword(keyword)
+        assert tag is not None
+        if keyword != "QueryRetrieveLevel" or level is not None:
+            # What is wrong is to be sent, not to be warned of.
+            ds.add(DataElement(tag, dictionary_VR(tag), value, validation_mode=IGNORE))
     return ds
 
 

@@ -7,13 +7,14 @@ DICOM PS3.4 C.6.1.1 (Patient Root), C.6.2.1 (Study Root), C.2.2.2 (matching).
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from enum import StrEnum
+from enum import StrEnum, unique
 
 from pydicom.datadict import dictionary_VR, tag_for_keyword
 
 from node.query.levels import Level, Root
 
 
+@unique
 class Matching(StrEnum):
     """How a key is matched; the values are the words of PS3.4 C.2.2.2."""
 
@@ -24,7 +25,7 @@ class Matching(StrEnum):
     CODES = "single value, wild card, several values"
     NUMBER = "single value"
     DATE = "single value, range"
-    TIME = "single value, range"
+    TIME = "single value, range; without seconds, all of that minute"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,10 +8,12 @@ from enum import IntEnum, StrEnum
 
 from pydicom.datadict import tag_for_keyword
 from pydicom.dataset import Dataset
+from pydicom.multival import MultiValue
 from pydicom.uid import UID
 
 from model.attributes import VALUE_ERRORS
 from node.errors import RefusedQuery
+from node.header import plain
 from node.store import is_uid
 from node.study_log.matching import has_wild_card
 
@@ -117,21 +119,17 @@ def element_values(identifier: Dataset, tag: int) -> list[str]:
     """Read the values of an element that is there; see `values_of`."""
     try:
         value = identifier[tag].value
+        if value is None:
+            return []
+        if isinstance(value, bytes):  # VR UN, of a private attribute
+            value = value.decode("ascii", errors="replace").split("\\")
+        several = value if isinstance(value, list | MultiValue) else [value]
+        texts = [plain(str(each)) for each in several]
     except VALUE_ERRORS as error:
         raise _unreadable(tag) from error
-    if value is None:
-        return []
-    if isinstance(value, bytes):  # VR UN, of a private attribute or one that pydicom does not know
-        value = value.decode("ascii", errors="replace").split("\\")
-    several = value if isinstance(value, list | tuple) or _is_multi(value) else [value]
-    texts = [str(each).strip(" \x00") for each in several]
     if any("�" in text for text in texts):  # what pydicom puts for bytes that are no characters
         raise _unreadable(tag)
     return texts if any(texts) else []
-
-
-def _is_multi(value: object) -> bool:
-    return not isinstance(value, str) and hasattr(value, "__iter__") and hasattr(value, "append")
 
 
 def _unreadable(tag: int) -> RefusedQuery:

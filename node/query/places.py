@@ -19,7 +19,7 @@ class Places:
         How long a request waits for one, in seconds.
     """
 
-    def __init__(self, count: int, *, wait_s: float = WAIT_S) -> None:
+    def __init__(self, count: int, *, wait_s: float) -> None:
         self._free = threading.BoundedSemaphore(count)
         self._wait_s = wait_s
 

@@ -6,7 +6,7 @@ from pynetdicom import evt
 
 from node.intake.receive import QueryHandler
 from node.query.find import FindAnswers
-from node.query.places import Places
+from node.query.places import WAIT_S, Places
 from node.settings import Settings
 from node.study_log.database import Database
 
@@ -22,6 +22,8 @@ def query_handlers(settings: Settings, database: Database) -> Sequence[QueryHand
         Of the study log.
     """
     find = FindAnswers(
-        database, Places(settings.query.max_queries), ae_title=settings.receive.ae_title
+        database,
+        Places(settings.query.max_queries, wait_s=WAIT_S),
+        ae_title=settings.receive.ae_title,
     )
     return ((evt.EVT_C_FIND, find.answer),)

@@ -30,7 +30,6 @@ from node.study_log.database import Database
 from node.study_log.matching import matches
 from node.study_log.study_filter import StudyFilter, is_newest_revision
 from node.study_log.tables import (
-    ENDED,
     Instance,
     InstanceKind,
     Result,
@@ -41,6 +40,8 @@ from node.study_log.tables import (
 
 PAGE = 500
 """Rows of a page: a few milliseconds of reading."""
+
+_UNDER_WAY = (StudyState.RECEIVING, StudyState.SCHEDULED, StudyState.IN_PROGRESS)
 
 RESULT_TRANSFER_SYNTAX_UID = "1.2.840.10008.1.2.1"
 """Result objects are stored in Explicit VR Little Endian."""
@@ -156,7 +157,7 @@ class Found:
     @property
     def results_ready(self) -> ResultsReady:
         """Whether there are results; needs the contents of the study."""
-        if StudyState(self.study.state) not in (*ENDED, StudyState.DELETED):
+        if self.study.state in _UNDER_WAY:
             return ResultsReady.NOT_YET
         return ResultsReady.READY if self.contents.results else ResultsReady.NONE
 
@@ -193,7 +194,7 @@ def find_patients(
             newest = _studies_by_id(session, [row.newest for row in keys])
             contents = (
                 _patient_contents(session, [(row[1], row[2]) for row in keys])
-                if with_contents
+                if with_contents and keys
                 else {}
             )
         for row in keys:

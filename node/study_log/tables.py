@@ -189,12 +189,14 @@ class Study(Base):
         # By what a list is narrowed first, the newest first.
         Index("ix_study_state_received", "state", "last_received_at"),
         Index("ix_study_calling_ae_title_received", "calling_ae_title", "last_received_at"),
+        # A query at PATIENT level goes through patients in this order.
+        Index("ix_study_patient", "patient_id", "issuer_of_patient_id"),
     )
 
     id: Mapped[int] = mapped_column(primary_key=True)
     study_instance_uid: Mapped[str] = mapped_column(String(64), unique=True)
     state: Mapped[str]
-    patient_id: Mapped[str] = mapped_column(index=True)
+    patient_id: Mapped[str]
     issuer_of_patient_id: Mapped[str]
     patient_name: Mapped[str]
     patient_name_key: Mapped[str] = mapped_column(index=True, default="", server_default="")

@@ -35,8 +35,10 @@ _INDICES = (
 _INDICES_OF_SEVERAL = (
     ("ix_study_state_received", "study", ["state", "last_received_at"]),
     ("ix_study_calling_ae_title_received", "study", ["calling_ae_title", "last_received_at"]),
+    ("ix_study_patient", "study", ["patient_id", "issuer_of_patient_id"]),
     ("ix_revision_newest_score", "revision", ["study_id", "number", "score"]),
 )
+_INDICES_BEFORE = ("state", "patient_id")
 
 
 def upgrade() -> None:
@@ -46,8 +48,9 @@ def upgrade() -> None:
         op.create_index(op.f(f"ix_{table}_{column}"), table, [column])
     for name, table, columns in _INDICES_OF_SEVERAL:
         op.create_index(name, table, columns)
-    # One that begins with the state has taken its place.
-    op.drop_index(op.f("ix_study_state"), table_name="study")
+    # Those that begin with the state and the patient have taken their places.
+    for column in _INDICES_BEFORE:
+        op.drop_index(op.f(f"ix_study_{column}"), table_name="study")
     _make_names_ready()
 
 
@@ -63,7 +66,8 @@ def _make_names_ready() -> None:
 
 
 def downgrade() -> None:
-    op.create_index(op.f("ix_study_state"), "study", ["state"])
+    for column in _INDICES_BEFORE:
+        op.create_index(op.f(f"ix_study_{column}"), "study", [column])
     for name, table, _ in reversed(_INDICES_OF_SEVERAL):
         op.drop_index(name, table_name=table)
     for table, column in reversed(_INDICES):
