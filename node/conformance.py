@@ -1,15 +1,18 @@
 """The conformance statement, made from the tables that the code itself works by.
 
 ``python -m node.conformance`` writes it to standard output, ``python -m node.conformance FILE`` to
-a file. The order of the chapters follows PS3.2.
+a file; one that ends in ``.dic`` gets the private attributes, for DCMTK. The order of the chapters
+follows PS3.2.
 """
 
+import re
 import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import pydicom
 import pynetdicom
+from pydicom.datadict import dictionary_description
 from pydicom.sr.coding import Code
 
 from model import decoders
@@ -20,6 +23,9 @@ from node.delivery.deliver import REPORT_WAIT_S
 from node.equipment import MANUFACTURER, MODEL_NAME
 from node.errors import TriageReason
 from node.intake import admit, answers, contexts, rejection, spool, triage
+from node.query import private
+from node.query.keys import KEYS
+from node.query.statuses import FIND_ANSWERS
 from node.report import codes, provenance
 from node.report.object_profiles import OBJECT_PROFILES, ObjectProfile
 from node.result_kinds import PROFILES
@@ -49,7 +55,22 @@ _AI_RESULTS = {
 
 def statement() -> str:
     """Write the whole statement as Markdown."""
-    return "\n".join([*_overview(), *_receiving(), *_sending(), *_objects(), *_security(), ""])
+    chapters = (_overview, _receiving, _answering, _sending, _objects, _security)
+    return "\n".join([*(line for chapter in chapters for line in chapter()), ""])
+
+
+def data_dictionary() -> str:
+    """Write the private attributes of queries as DCMTK reads a data dictionary."""
+    lines = [
+        "# Private attributes that mammonode answers queries with, for tools of DCMTK:",
+        "# DCMDICTPATH=/usr/share/libdcmtk17/dicom.dic:docs/mammonode.dic findscu ...",
+    ]
+    lines += [
+        f'({private.GROUP:04x},"{private.CREATOR}",{key.element:02x})\t{key.vr}\t'
+        f"Mammonode{re.sub(r'[^A-Za-z]', '', key.name)}\t1\tPrivateTag"
+        for key in private.PRIVATE_KEYS.values()
+    ]
+    return "\n".join([*lines, ""])
 
 
 def toolkits() -> str:
@@ -82,7 +103,12 @@ the Implementation Class UID is `{provenance.IMPLEMENTATION_CLASS_UID}`.
                 "yes",
                 'destinations with `confirm = "commitment"`',
             ),
-            ("Query (Study Root, FIND)", "no", "yes", 'destinations with `confirm = "query"`'),
+            (
+                "Query (Patient Root and Study Root, FIND)",
+                "yes",
+                "Study Root",
+                'SCP: what came and what became of it; SCU: destinations with `confirm = "query"`',
+            ),
             ("Retrieve, Modality Worklist", "no", "no", ""),
         ],
     )
@@ -102,7 +128,8 @@ def _receiving() -> Iterable[str]:
                 "Calling AE title",
                 (
                     "must be in `receive.allowed_ae_titles`, if that is not empty; or be that of a "
-                    'destination with `confirm = "commitment"`, which may then report, not store'
+                    'destination with `confirm = "commitment"`, which may then report, not store; '
+                    "or in `query.allowed_ae_titles`, and then may query, not store"
                 ),
             ),
             ("Largest PDU received", f"{spool.MAX_PDU_BYTES} bytes"),
@@ -320,6 +347,112 @@ def _limits() -> Iterable[tuple[str, str, str]]:
     )
 
 
+def _answering() -> Iterable[str]:
+    yield """\
+## Query SCP
+
+Patient Root and Study Root Query/Retrieve Information Model, FIND (PS3.4 Annex C), over the studies
+of the study log: what came, and what the newest revision made of it. Explicit and Implicit VR
+Little Endian and Explicit VR Big Endian are accepted. Nothing is negotiated beyond the baseline:
+queries are hierarchical, Study Date and Study Time are matched each by itself, times in the zone
+that the images were made in, names as below.
+
+Who may query is named in `query.allowed_ae_titles`. To others the SOP classes are not offered. With
+an empty list any caller may while `receive.host` is on loopback, and none beyond it.
+"""
+    yield from _table(
+        ("Policy", "Value"),
+        [
+            (f"`{key}`, default {value}", text)
+            for key, value, text in described_settings(
+                "query.max_associations", "query.max_queries"
+            )
+        ],
+    )
+    yield """\
+### Keys
+
+At a level its own keys are known and those of the levels above. Those above are matched too, beside
+their unique key. The unique key of the level is in every answer, with Query/Retrieve Level
+(0008,0052) and Retrieve AE Title (0008,0054), which is the node's own; of the others, those that
+were asked for. What stands under "universal alone" is answered and not matched.
+
+A single value is matched with regard to case. A lone `*` is universal matching. Instance
+Availability (0008,0056) of a study or series is that of its least available instance: ONLINE, or
+UNAVAILABLE where its file is gone. Studies without a Patient ID are in no answer at PATIENT level.
+"""
+    yield from _table(
+        ("Level", "Attribute", "Tag", "Matching"),
+        [
+            (
+                key.level.name,
+                dictionary_description(key.tag) + (", unique" if key.is_unique else ""),
+                f"({key.tag >> 16:04X},{key.tag & 0xFFFF:04X})",
+                key.matching.value,
+            )
+            for key in KEYS
+        ],
+    )
+    yield f"""\
+### Private attributes
+
+From STUDY level on, in a block of group {private.GROUP:04X} that the request reserves for the
+private creator `{private.CREATOR}` (PS3.5 7.8.1); `xx` is that block, `10` if it is the first one.
+A study whose results are not ready yet is told from one that has none by the second of them.
+"""
+    yield from _table(
+        ("Attribute", "Tag", "VR", "Meaning", "Matching"),
+        [
+            (
+                key.name,
+                f"({private.GROUP:04X},xx{key.element:02X})",
+                key.vr,
+                key.meaning,
+                key.accepted or "universal alone",
+            )
+            for key in private.PRIVATE_KEYS.values()
+        ],
+    )
+    yield f"""\
+With DCMTK, which has to be told their VRs by [mammonode.dic](mammonode.dic) (its own dictionary is
+elsewhere in other versions):
+
+```sh
+export DCMDICTPATH=/usr/share/libdcmtk17/dicom.dic:docs/mammonode.dic
+# What came in on a day, and what became of it.
+findscu -S -aet READER -aec MAMMONODE 127.0.0.1 11112 -k QueryRetrieveLevel=STUDY \\
+  -k StudyDate=20260302 -k StudyInstanceUID -k PatientName -k "4d4d,0010={private.CREATOR}" \\
+  -k 4d4d,1001 -k 4d4d,1002 -k 4d4d,1003 -k 4d4d,1006 -k 4d4d,1008
+# Which ones failed since March, and why.
+findscu -S -aet READER -aec MAMMONODE 127.0.0.1 11112 -k QueryRetrieveLevel=STUDY \\
+  -k StudyInstanceUID -k "4d4d,0010={private.CREATOR}" -k 4d4d,1001=FAILED -k 4d4d,100a \\
+  -k 4d4d,100c=20260301-
+# Scores of 0.8 and more by version 1.1.0 of the model.
+findscu -S -aet READER -aec MAMMONODE 127.0.0.1 11112 -k QueryRetrieveLevel=STUDY \\
+  -k StudyInstanceUID -k "4d4d,0010={private.CREATOR}" -k 4d4d,1003 -k 4d4d,1008=1.1.0 \\
+  -k 4d4d,100d=0.8
+```
+
+### Character sets of queries
+
+A request may be in any Specific Character Set (0008,0005) of PS3.3 C.12.1.1.2. Each answer names
+its own: none where ASCII will do, ISO_IR 100 where that will, ISO_IR 192 otherwise.
+
+### C-FIND responses
+
+Refusals carry Error Comment (0000,0902) and, where one attribute is to blame, Offending Element
+(0000,0901).
+"""
+    yield from _table(
+        ("Status", "Meaning", "When"),
+        [
+            (f"0x{answer.status:04X}", answer.meaning, when)
+            for answer in FIND_ANSWERS
+            for when in answer.when
+        ],
+    )
+
+
 def _sending() -> Iterable[str]:
     yield """\
 ## Storage SCU
@@ -468,8 +601,8 @@ node would be. No Connectathon has seen it.
 ### Private codes
 
 Coding scheme designator `{codes.PRIVATE_SCHEME}`, "{codes.PRIVATE_SCHEME_NAME}", declared in the
-Coding Scheme Identification Sequence (0008,0110). There are no private attributes and no private
-SOP classes. The score is (111047, DCM, "Probability of cancer") in place of
+Coding Scheme Identification Sequence (0008,0110). Objects hold no private attributes, and there are
+no private SOP classes. The score is (111047, DCM, "Probability of cancer") in place of
 {_coded(codes.MALIGNANCY_SCORE)} only where `model.prevalence` is set.
 """
     yield from _table(
@@ -512,9 +645,10 @@ def _security() -> Iterable[str]:
 Destinations are spoken to over TLS where `tls` is set: 1.2 at the least, the peer's certificate is
 checked against `tls_ca_file` or the system's and must name `host`, the node shows its own where it
 has one. The node's SCP has no TLS, and there is no user identity: it belongs in a protected network
-segment, or behind a TLS proxy. Without `receive.allowed_ae_titles` it listens on loopback alone. AE
-titles are no proof of identity. Patient attributes are in the stored files and the study log, and
-in no log line, message or file name."""
+segment, or behind a TLS proxy. Without `receive.allowed_ae_titles` it listens on loopback alone.
+Beyond loopback, who may store may not query unless `query.allowed_ae_titles` names it. AE titles
+are no proof of identity. Patient attributes are in the stored files, the study log and the answers
+to queries, and in no log line, message or file name."""
 
 
 def private_codes() -> tuple[Code, ...]:
@@ -550,9 +684,11 @@ def _list(items: Iterable[str]) -> Iterable[str]:
 
 
 def main(arguments: Sequence[str]) -> None:
-    """Write the statement to the file that is named, or to standard output."""
+    """Write the statement, or to a ``.dic`` the dictionary; to a file or to standard output."""
     if arguments:
-        Path(arguments[0]).write_text(statement(), encoding="utf-8")
+        path = Path(arguments[0])
+        text = data_dictionary() if path.suffix == ".dic" else statement()
+        path.write_text(text, encoding="utf-8")
     else:
         sys.stdout.write(statement())
 

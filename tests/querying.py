@@ -20,6 +20,7 @@ from node.settings import QuerySettings, ReceiveSettings, Settings
 from node.store import Store
 from node.study_log.database import Database
 
+PRIVATE_GROUP, CREATOR = 0x4D4D, "MAMMONODE 1.0"
 SUCCESS, PENDING, PENDING_PARTLY_SUPPORTED = 0x0000, 0xFF00, 0xFF01
 
 
@@ -94,6 +95,22 @@ def keys(level: str | list[str] | None = "STUDY", **values: Any) -> Dataset:
             # What is wrong is to be sent, not to be warned of.
             ds.add(DataElement(tag, dictionary_VR(tag), value, validation_mode=IGNORE))
     return ds
+
+
+def with_private(identifier: Dataset, block: int = 0x10, **values: Any) -> Dataset:
+    """Add private keys, each by the two digits of its element, as in ``e0D``."""
+    identifier.add_new(PRIVATE_GROUP << 16 | block, "LO", CREATOR)
+    vrs = {0x01: "CS", 0x02: "CS", 0x06: "CS", 0x08: "LO", 0x0B: "AE", 0x0C: "DT"}
+    for name, value in values.items():
+        element = int(name[1:], 16)
+        tag = PRIVATE_GROUP << 16 | block << 8 | element
+        identifier.add_new(tag, vrs.get(element, "DS"), value)
+    return identifier
+
+
+def private(ds: Dataset, element: int, block: int = 0x10) -> Any:
+    """Give the value of a private key that was answered."""
+    return ds[PRIVATE_GROUP << 16 | block << 8 | element].value
 
 
 def find(assoc: Association, identifier: Dataset, model: str = STUDY_ROOT_FIND) -> Answers:

@@ -26,6 +26,7 @@ DEBIAN_PACKAGES = {
     "dciodvfy": "dicom3tools",
     "dcmdump": "dcmtk",
     "dsrdump": "dcmtk",
+    "findscu": "dcmtk",
     "java": "default-jdk-headless",
     "javac": "default-jdk-headless",
     "npm": "npm",

@@ -17,6 +17,12 @@ from node.query.identifier import Query, read_query
 from node.query.levels import Level, Root
 from node.query.places import Places
 from node.query.request import read_identifier, refusal
+from node.query.statuses import (
+    CANCELLED,
+    OUT_OF_RESOURCES,
+    PENDING,
+    PENDING_PARTLY_SUPPORTED,
+)
 from node.study_log.database import Database
 from node.study_log.entities import (
     Found,
@@ -27,12 +33,6 @@ from node.study_log.entities import (
 )
 
 logger = logging.getLogger(__name__)
-
-OUT_OF_RESOURCES = 0xA700
-CANCELLED = 0xFE00
-PENDING = 0xFF00
-PENDING_PARTLY_SUPPORTED = 0xFF01
-"""PS3.4 table C.4-1: an optional key was not supported for existence or matching."""
 
 Response = tuple[int | Dataset, Dataset | None]
 

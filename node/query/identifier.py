@@ -91,7 +91,7 @@ def read_query(identifier: Dataset, root: Root) -> Query:
     reading = _Reading(identifier, keys_at(root, level), has_private=level >= Level.STUDY)
     for tag in sorted(identifier.keys()):
         reading.take(tag)
-    own = next(key for key in reading.known.values() if key.keyword == level.unique_key)
+    own = next(key for key in reading.known.values() if key.is_unique and key.level is level)
     return Query(
         root=root,
         level=level,

@@ -61,6 +61,11 @@ class Key:
         return dictionary_VR(self.tag)
 
     @property
+    def is_unique(self) -> bool:
+        """Whether it names one entity of its level."""
+        return self.keyword == self.level.unique_key
+
+    @property
     def needs_contents(self) -> bool:
         """Whether its value is counted from what a study or a patient holds."""
         return self.source.startswith("contents.") or self.source == "availability"

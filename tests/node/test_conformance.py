@@ -6,9 +6,12 @@ from pathlib import Path
 import pytest
 
 from node import conformance
-from node.conformance import private_codes, statement, toolkits
+from node.conformance import data_dictionary, private_codes, statement, toolkits
 from node.intake.answers import ANSWERS
 from node.intake.contexts import STORAGE_SOP_CLASSES, TRANSFER_SYNTAXES
+from node.query.keys import KEYS
+from node.query.private import PRIVATE_KEYS
+from node.query.statuses import FIND_ANSWERS
 from node.report.codes import PRIVATE_SCHEME
 from node.report.object_profiles import OBJECT_PROFILES
 
@@ -63,3 +66,26 @@ def test_the_statement_is_written_to_the_file_that_is_named(
     conformance.main([])
 
     assert (tmp_path / "c.md").read_text(encoding="utf-8") == capsys.readouterr().out
+
+
+def test_the_data_dictionary_in_the_documentation_is_the_one_that_the_code_makes() -> None:
+    written = WRITTEN.with_name("mammonode.dic").read_text(encoding="utf-8")
+
+    assert written == data_dictionary(), "run: python -m node.conformance docs/mammonode.dic"
+
+
+def test_every_key_and_every_status_of_a_query_stands_in_the_statement() -> None:
+    text = statement()
+
+    for key in KEYS:
+        assert f"({key.tag >> 16:04X},{key.tag & 0xFFFF:04X}) | {key.matching.value} |" in text
+    for private_key in PRIVATE_KEYS.values():
+        assert f"| {private_key.name} | (4D4D,xx{private_key.element:02X}) |" in text
+    for answer in FIND_ANSWERS:
+        assert f"| 0x{answer.status:04X} | {answer.meaning} |" in text
+
+
+def test_a_dictionary_is_written_to_a_file_that_ends_so(tmp_path: Path) -> None:
+    conformance.main([str(tmp_path / "a.dic")])
+
+    assert (tmp_path / "a.dic").read_text(encoding="utf-8") == data_dictionary()

@@ -20,17 +20,20 @@ from node.study_log.database import Database
 from node.study_log.tables import InstanceKind, Study, StudyState
 from peers import wait_until
 from querying import (
+    CREATOR,
     PENDING,
     PENDING_PARTLY_SUPPORTED,
+    PRIVATE_GROUP,
     SUCCESS,
     asked_node,
     find,
     keys,
+    private,
     querying,
+    with_private,
 )
 
 OUT_OF_RESOURCES, DOES_NOT_MATCH, UNABLE, CANCELLED = 0xA700, 0xA900, 0xC000, 0xFE00
-PRIVATE_GROUP, CREATOR = 0x4D4D, "MAMMONODE 1.0"
 MAMMOGRAPHY = "1.2.840.10008.5.1.4.1.1.1.2"
 
 
@@ -46,20 +49,6 @@ def node(database: Database, tmp_path: Path) -> Iterator[Receiver]:
 def assoc(node: Receiver) -> Iterator[Association]:
     with querying(node.port) as assoc:
         yield assoc
-
-
-def with_private(identifier: Dataset, block: int = 0x10, **values: Any) -> Dataset:
-    """Add private keys, by the name of their element as in ``e03``."""
-    identifier.add_new(PRIVATE_GROUP << 16 | block, "LO", CREATOR)
-    for name, value in values.items():
-        element = int(name[1:], 16)
-        vr = {0x01: "CS", 0x02: "CS", 0x06: "CS", 0x08: "LO", 0x0B: "AE", 0x0C: "DT"}
-        identifier.add_new(PRIVATE_GROUP << 16 | block << 8 | element, vr.get(element, "DS"), value)
-    return identifier
-
-
-def private(ds: Dataset, element: int, block: int = 0x10) -> Any:
-    return ds[PRIVATE_GROUP << 16 | block << 8 | element].value
 
 
 def add(database: Database, *studies: Study) -> None:
