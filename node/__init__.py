@@ -7,8 +7,8 @@
     PACS ◀─C-STORE── delivery.deliver ◀─ report ◀─ analysis.pipeline ◀───┘
 
 ``study_log`` records every step, ``schedule`` is the clock, ``service`` starts and stops it all,
-and ``cli`` is how a person asks. Pixels and scores are `model`'s business; `node` moves, keeps
-and describes them. Nothing here is for diagnostic use.
+``cli`` is how a person asks, and ``query`` answers who asks over DICOM. Pixels and scores are
+`model`'s business; `node` moves, keeps and describes them. Nothing here is for diagnostic use.
 """
 
 __version__ = "0.1.0"

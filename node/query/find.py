@@ -1,8 +1,10 @@
 """The C-FIND SCP: Patient Root and Study Root over the study log, PS3.4 C.4.1."""
 
 import logging
+import threading
 import time
 from collections.abc import Iterator
+from itertools import islice
 from typing import Any, cast
 
 from pydicom.dataset import Dataset
@@ -34,6 +36,10 @@ from node.study_log.entities import (
 
 logger = logging.getLogger(__name__)
 
+ANSWERS_IN_A_TURN = 16
+GIVE_WAY_S = 0.002
+"""After a turn, so that whoever waits for the processor gets it: another query, or a C-STORE."""
+
 Response = tuple[int | Dataset, Dataset | None]
 
 
@@ -54,6 +60,7 @@ class FindAnswers:
         self._database = database
         self._places = places
         self._ae_title = ae_title
+        self._turn = threading.Lock()
 
     def answer(self, event: evt.Event) -> Iterator[Response]:
         """Answer one C-FIND request; whatever is asked, there is an answer and one log line.
@@ -92,14 +99,19 @@ class FindAnswers:
         status = PENDING_PARTLY_SUPPORTED if query.is_partly_supported else PENDING
         assoc = cast("StorageAssociation", event.assoc)
         try:
-            for found in self._found(query):
+            for lot in _in_lots(self._found(query)):
                 assoc.wait_for_room()
-                if event.is_cancelled:
-                    counted.outcome = "cancelled"
-                    yield CANCELLED, None
-                    return
-                yield status, answer_of(found, query, ae_title=self._ae_title)
-                counted.answers += 1
+                # One at a time: answers are made by Python alone, which what is received needs too.
+                with self._turn:
+                    for found in lot:
+                        if event.is_cancelled:
+                            counted.outcome = "cancelled"
+                            yield CANCELLED, None
+                            return
+                        yield status, answer_of(found, query, ae_title=self._ae_title)
+                        counted.answers += 1
+                if len(lot) == ANSWERS_IN_A_TURN:
+                    time.sleep(GIVE_WAY_S)
         except SQLAlchemyError as error:
             counted.outcome = type(error).__name__
             logger.exception("Study log does not answer", extra={"event": "query_failed"})
@@ -115,6 +127,11 @@ class FindAnswers:
             return find_studies(self._database, query.studies, with_contents=counts)
         find = find_series if query.level is Level.SERIES else find_instances
         return find(self._database, query.studies, query.holdings, with_contents=counts)
+
+
+def _in_lots(found: Iterator[Found]) -> Iterator[list[Found]]:
+    while lot := list(islice(found, ANSWERS_IN_A_TURN)):
+        yield lot
 
 
 class _Counted:

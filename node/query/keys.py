@@ -8,6 +8,7 @@ DICOM PS3.4 C.6.1.1 (Patient Root), C.6.2.1 (Study Root), C.2.2.2 (matching).
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum, unique
+from functools import cache
 
 from pydicom.datadict import dictionary_VR, tag_for_keyword
 
@@ -53,12 +54,12 @@ class Key:
     @property
     def tag(self) -> int:
         """Of the attribute, PS3.6."""
-        return tag_for_keyword(self.keyword) or 0
+        return _tag_and_vr(self.keyword)[0]
 
     @property
     def vr(self) -> str:
         """Of the attribute, PS3.6."""
-        return dictionary_VR(self.tag)
+        return _tag_and_vr(self.keyword)[1]
 
     @property
     def is_unique(self) -> bool:
@@ -69,6 +70,12 @@ class Key:
     def needs_contents(self) -> bool:
         """Whether its value is counted from what a study or a patient holds."""
         return self.source.startswith("contents.") or self.source == "availability"
+
+
+@cache
+def _tag_and_vr(keyword: str) -> tuple[int, str]:
+    tag = tag_for_keyword(keyword) or 0
+    return tag, dictionary_VR(tag)
 
 
 def _patient(keyword: str, field: str, matching: Matching) -> Key:

@@ -63,11 +63,9 @@ def moment_range(text: str) -> tuple[datetime | None, datetime | None]:
 
 def _bounds(text: str) -> tuple[str, str]:
     first, dash, last = text.partition("-")
-    if not dash:
-        return text, text
-    first, last = first.strip(), last.strip()
+    first, last = (first.strip(), last.strip()) if dash else (text, text)
     if not first and not last:
-        message = "expected a bound on one side of the hyphen"
+        message = "expected a value, or one on a side of the hyphen"
         raise ValueError(message)
     return first, last
 

@@ -31,6 +31,8 @@ with asked_node(Database(f"sqlite:///{data_dir / 'mammonode.sqlite'}"), data_dir
 """
 QUESTIONS = 20
 CANCELLED_AFTER = 10
+IMAGES = 50
+FINDSCU = "/usr/bin/findscu"
 
 
 def main() -> int:
@@ -40,6 +42,7 @@ def main() -> int:
     )
     parser.add_argument("--studies", type=int, default=100_000, help="in the log (default 100,000)")
     parser.add_argument("--folder", type=Path, help="where the log is kept (default: nowhere)")
+    parser.add_argument("--short", action="store_true", help="without the answer of all studies")
     options = parser.parse_args()
     tests = Path(__file__).parents[1]
     sys.path[:0] = [str(tests), str(tests.parent)]
@@ -55,7 +58,11 @@ def main() -> int:
         try:
             assert node.stdout is not None
             port = int(node.stdout.readline())
-            _measure(port, node.pid, options.studies)
+            _measure(port, options.studies)
+            if not options.short:
+                _stream(port, node.pid)
+            _cancel(port)
+            _store_meanwhile(port)
         finally:
             node.terminate()
             node.wait()
@@ -76,7 +83,7 @@ def _fill(data_dir: Path, studies: int) -> None:
     database.close()
 
 
-def _measure(port: int, pid: int, studies: int) -> None:
+def _measure(port: int, studies: int) -> None:
     from large_logs import NEWEST_AT, patient_id, study_instance_uid
     from querying import find, keys, querying
 
@@ -116,8 +123,6 @@ def _measure(port: int, pid: int, studies: int) -> None:
         ask("by date", StudyDate=day)
         ask("by a range of one day", StudyDate=lambda number: f"{day(number)}-{day(number)}")
         ask("by date and modality", StudyDate=day, ModalitiesInStudy=lambda _: "MG")
-    _stream(port, pid)
-    _cancel(port)
 
 
 def _report(what: str, ask: Callable[[int], int], numbers: list[int]) -> None:
@@ -128,8 +133,8 @@ def _report(what: str, ask: Callable[[int], int], numbers: list[int]) -> None:
         answers.append(ask(number))
         took_ms.append(1000 * (time.perf_counter() - begun_at_s))
     print(
-        f"{what + ':':28}{statistics.median(took_ms):7.1f} ms, longest {max(took_ms):7.1f} ms, "
-        f"{statistics.median(answers):g} answers"
+        f"{what + ':':28}{statistics.median(took_ms):7.1f} ms (shortest {min(took_ms):.1f}, "
+        f"longest {max(took_ms):.1f}), {statistics.median(answers):g} answers"
     )
 
 
@@ -178,6 +183,42 @@ def _cancel(port: int) -> None:
     print(
         f"{'cancelled:':28}{took_ms:7.1f} ms until 0x{last[-1]:04X}, {len(last) - 1} more answers"
     )
+
+
+def _store_meanwhile(port: int) -> None:
+    """Send images alone, and while as many long answers are streamed as may be at once."""
+    from node.settings import QuerySettings
+    from peers import association_to
+    from phantoms import mammogram
+
+    command = [FINDSCU, "-S", "-aec", "MAMMONODE", "127.0.0.1", str(port)]
+    for streams in (0, QuerySettings().max_queries):
+        askers = [
+            subprocess.Popen(
+                [*command, "-k", "QueryRetrieveLevel=STUDY", "-k", "PatientName"],
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+            )
+            for _ in range(streams)
+        ]
+        took_ms = []
+        images = [
+            mammogram(seed=time.time_ns() % 10**9, instance_number=n, rows=64, columns=48)
+            for n in range(IMAGES)
+        ]
+        with association_to(port, images) as assoc:
+            for ds in images:
+                begun_at_s = time.perf_counter()
+                assert assoc.send_c_store(ds).Status == 0
+                took_ms.append(1000 * (time.perf_counter() - begun_at_s))
+        assert all(asker.poll() is None for asker in askers)
+        for asker in askers:
+            asker.terminate()
+            asker.wait()
+        print(
+            f"{f'C-STORE beside {streams} answers:':28}{statistics.median(took_ms):7.1f} ms, "
+            f"longest {max(took_ms):7.1f} ms"
+        )
 
 
 if __name__ == "__main__":

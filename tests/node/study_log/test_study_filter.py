@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from log_entries import RECEIVED_AT, study_entry
+from log_entries import COMPREHENSIVE_SR, RECEIVED_AT, study_entry
 from node.study_log.database import Database
 from node.study_log.queries import count_studies, list_studies
 from node.study_log.study_filter import StudyFilter, StudyOrder
@@ -63,6 +63,9 @@ def log(database: Database) -> Database:
         (StudyFilter(is_suspicious=True, model_version="1.1.*"), "34"),
         (StudyFilter(modalities=["MG"]), "12345"),
         (StudyFilter(modalities=["CT"]), ""),
+        (StudyFilter(modalities=["CT", "M?"]), "12345"),
+        (StudyFilter(sop_class_uids=[COMPREHENSIVE_SR]), "1234"),
+        (StudyFilter(sop_class_uids=["1.2.3"]), ""),
         (StudyFilter(calling_ae_title="MAMMO?"), "12345"),
     ],
 )
