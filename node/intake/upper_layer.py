@@ -3,8 +3,8 @@
 pynetdicom's state machine does the work. Five things are added: an event that crosses another one
 ends the connection in order instead of the thread; what a peer goes on sending after an abort is
 thrown away unread, not answered and logged piece by piece; a silent connection costs next to
-nothing; a system clock that is set ends no association and prolongs none; and a long answer waits for
-its reader, who is heard in the middle of it.
+nothing; a system clock that is set ends no association and prolongs none; and a long answer waits
+for its reader, who is heard in the middle of it.
 """
 
 import logging

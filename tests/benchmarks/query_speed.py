@@ -7,6 +7,7 @@ after. ``--folder`` keeps the log for the next time.
 """
 
 import argparse
+import resource
 import statistics
 import subprocess
 import sys
@@ -16,8 +17,6 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
-
-from receive_memory import _memory_mb as memory_mb
 
 NODE = """
 import sys, threading
@@ -125,6 +124,12 @@ def _measure(port: int, studies: int) -> None:
         ask("by date and modality", StudyDate=day, ModalitiesInStudy=lambda _: "MG")
 
 
+def _memory_mb(pid: int) -> float:
+    """Read the resident memory of a process."""
+    pages = int(Path(f"/proc/{pid}/statm").read_text(encoding="ascii").split()[1])
+    return pages * resource.getpagesize() / 1e6
+
+
 def _report(what: str, ask: Callable[[int], int], numbers: list[int]) -> None:
     ask(numbers[0])  # once for what is loaded late
     took_ms, answers = [], []
@@ -140,16 +145,17 @@ def _report(what: str, ask: Callable[[int], int], numbers: list[int]) -> None:
 
 def _stream(port: int, pid: int) -> None:
     """Ask for everything, and watch the memory of the receiver meanwhile."""
-    from querying import STUDY_ROOT_FIND, keys, querying
+    from node.intake.contexts import STUDY_ROOT_FIND
+    from querying import keys, querying
 
-    before = memory_mb(pid, "VmRSS")
+    before = _memory_mb(pid)
     highest = before
     is_over = threading.Event()
 
     def watch() -> None:
         nonlocal highest
         while not is_over.wait(0.2):
-            highest = max(highest, memory_mb(pid, "VmRSS"))
+            highest = max(highest, _memory_mb(pid))
 
     watcher = threading.Thread(target=watch)
     watcher.start()
@@ -160,7 +166,7 @@ def _stream(port: int, pid: int) -> None:
     took_s = time.perf_counter() - begun_at_s
     is_over.set()
     watcher.join()
-    after = memory_mb(pid, "VmRSS")
+    after = _memory_mb(pid)
     print(f"{'all of them:':28}{took_s:7.1f} s,  {count} answers, {count / took_s:.0f} a second")
     print(
         f"{'memory of the receiver:':28}{before:7.1f} MB before, {highest:.1f} at its highest, "
@@ -170,7 +176,8 @@ def _stream(port: int, pid: int) -> None:
 
 def _cancel(port: int) -> None:
     """Ask for everything, and no more after the first answers."""
-    from querying import STUDY_ROOT_FIND, keys, querying
+    from node.intake.contexts import STUDY_ROOT_FIND
+    from querying import keys, querying
 
     with querying(port) as assoc:
         responses = assoc.send_c_find(keys(PatientName=None), STUDY_ROOT_FIND, msg_id=7)

@@ -61,7 +61,7 @@ def findscu(node: Receiver, folder: Path, *arguments: str) -> tuple[str, list[Da
         text=True,
         env={**os.environ, "DCMDICTPATH": ":".join(map(str, dictionaries))},
     )  # fmt: skip
-    answers = [dcmread(path, force=True) for path in sorted(folder.glob("rsp*.dcm"))]
+    answers: list[Dataset] = [dcmread(path, force=True) for path in sorted(folder.glob("rsp*.dcm"))]
     return ended.stdout + ended.stderr, answers
 
 

@@ -1,7 +1,11 @@
 """The same question, asked of the study log in every way there is, gets the same answer."""
 
+import json
+import os
+import subprocess
+import sys
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -153,6 +157,7 @@ class Log:
     """A study log, and the receiver that is asked about it."""
 
     database: Database
+    data_dir: Path
     port: int
 
 
@@ -162,18 +167,35 @@ Asker = Callable[[Log, Question], list[Answer]]
 def of_the_log(log: Log, question: Question) -> list[Answer]:
     with log.database.reading() as session:
         found = queries.list_studies(session, question.which, limit=None)
-    return [
-        Answer(
-            study_instance_uid=study.study_instance_uid,
-            state=study.state.value,
-            calling_ae_title=study.calling_ae_title,
-            revision=study.revision and study.revision.number,
-            score=rounded(study.revision and study.revision.score),
-            is_suspicious=study.revision and study.revision.is_suspicious,
-            model_version=study.revision and study.revision.model_version,
-        )
-        for study in found
-    ]
+    return [of_summary(asdict(study)) for study in found]
+
+
+def by_command_line(log: Log, question: Question) -> list[Answer]:
+    ended = subprocess.run(
+        [
+            sys.executable, "-m", "node", "studies", "list", "--json", "--limit", str(STUDIES),
+            *question.options,
+        ],
+        check=True,
+        capture_output=True,
+        text=True,
+        env={**os.environ, "MAMMONODE_DATA_DIR": str(log.data_dir), "TZ": "UTC"},
+    )  # fmt: skip
+    return [of_summary(study) for study in json.loads(ended.stdout)["studies"]]
+
+
+def of_summary(study: dict[str, Any]) -> Answer:
+    """Read what the command line prints, and what the log says to it in the same words."""
+    newest = study["revision"] or {}
+    return Answer(
+        study_instance_uid=study["study_instance_uid"],
+        state=str(study["state"]),
+        calling_ae_title=study["calling_ae_title"],
+        revision=newest.get("number"),
+        score=rounded(newest.get("score")),
+        is_suspicious=newest.get("is_suspicious"),
+        model_version=newest.get("model_version"),
+    )
 
 
 def over_dicom(log: Log, question: Question) -> list[Answer]:
@@ -202,7 +224,7 @@ def rounded(score: float | None) -> float | None:
     return None if score is None else round(score, 8)
 
 
-ASKERS: dict[str, Asker] = {"C-FIND": over_dicom}
+ASKERS: dict[str, Asker] = {"command line": by_command_line, "C-FIND": over_dicom}
 
 
 @pytest.fixture(scope="module")
@@ -212,7 +234,7 @@ def log(tmp_path_factory: pytest.TempPathFactory) -> Any:
     database.migrate()
     fill_log(database, STUDIES)
     with asked_node(database, data_dir) as receiver:
-        yield Log(database=database, port=receiver.port)
+        yield Log(database=database, data_dir=data_dir, port=receiver.port)
     database.close()
 
 

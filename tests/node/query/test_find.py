@@ -414,6 +414,7 @@ def test_in_patient_root_studies_are_those_of_one_patient(assoc: Association) ->
 def test_private_keys_say_what_became_of_a_study(assoc: Association) -> None:
     asked = with_private(
         keys(StudyInstanceUID=study_instance_uid(5)),
+        block=0x10,
         **{f"e{element:02X}": None for element in range(1, 13)},
     )
 

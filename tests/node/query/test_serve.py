@@ -134,8 +134,8 @@ def propose(port: int, *, calling_ae_title: str, scu: bool, scp: bool) -> Associ
     ae = AE(ae_title=calling_ae_title)
     ae.add_requested_context(MAMMOGRAPHY)
     ae.add_requested_context(STUDY_ROOT_FIND)
-    roles = [build_role(MAMMOGRAPHY, scu_role=scu, scp_role=scp)]
-    return ae.associate("127.0.0.1", port, ae_title="MAMMONODE", ext_neg=roles)
+    role = build_role(MAMMOGRAPHY, scu_role=scu, scp_role=scp)
+    return ae.associate("127.0.0.1", port, ae_title="MAMMONODE", ext_neg=[role])
 
 
 @pytest.mark.parametrize(
