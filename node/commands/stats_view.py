@@ -8,8 +8,8 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from node.commands.display import plain_or_ruled_table
-from node.commands.study_view import NOT_FOR_DIAGNOSTIC_USE
+from model.manifest import NOT_FOR_DIAGNOSTIC_USE
+from node.commands.display import plain_or_ruled_table, section
 from node.study_log.statistics import NOTHING
 from node.study_log.statistics_answers import (
     DriftAnswer,
@@ -36,15 +36,15 @@ def statistics_view(answer: StatisticsAnswer, console: Console) -> RenderableTyp
     parts: list[RenderableType] = [
         Text(f"Studies {asked_in_words(answer)}", style="bold"),
         _indented(_facts(answer, console)),
-        _section(*_days(answer, console)),
-        _section("By calling AE title", _ae_titles(answer, console)),
-        _section("How long it took", _latencies(answer, console)),
+        section(*_days(answer, console)),
+        section("By calling AE title", _ae_titles(answer, console)),
+        section("How long it took", _latencies(answer, console)),
         *_failures(answer, console),
     ]
     if answer.scores.studies:
-        parts.append(_section("AI malignancy scores of studies", _scores(answer, console)))
+        parts.append(section("AI malignancy scores of studies", _scores(answer, console)))
     parts.append(
-        _section("Drift from the validation split of the weights", _drift(answer.drift, console))
+        section("Drift from the validation split of the weights", _drift(answer.drift, console))
     )
     parts.append(Text(NOT_FOR_DIAGNOSTIC_USE, style="dim"))
     return Group(*parts)
@@ -150,13 +150,11 @@ def _failures(answer: StatisticsAnswer, console: Console) -> list[RenderableType
     ]
     left_out = [(row.count, row.reason) for row in answer.triage]
     return [
-        _section("Failed analyses", _counted(failed, "Studies", "No analysis failed.", console)),
-        _section(
+        section("Failed analyses", _counted(failed, "Studies", "No analysis failed.", console)),
+        section(
             "Failed deliveries", _counted(undelivered, "Deliveries", "No delivery failed.", console)
         ),
-        _section(
-            "Images left out", _counted(left_out, "Images", "No image was left out.", console)
-        ),
+        section("Images left out", _counted(left_out, "Images", "No image was left out.", console)),
     ]
 
 
@@ -299,10 +297,6 @@ class _Bars:
         if self._is_ascii:
             drawn = "#" * -(-eighths // 8)
         return [Text(drawn, style=style).append(f"  {label}" if label else "", style="dim")]
-
-
-def _section(title: str, body: RenderableType) -> RenderableType:
-    return Group(Text(title, style="bold"), _indented(body))
 
 
 def _indented(body: RenderableType) -> RenderableType:
