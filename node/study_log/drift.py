@@ -82,7 +82,8 @@ def drift_of(
         statistics = _statistics(session, which, manifest, reference, prevalence)
         if not any(drift.images for drift in statistics):
             statistics = ()
-            reason = f"No image was scored by {manifest.name} {manifest.version}"
+            weights = f"{manifest.name} {manifest.version} ({manifest.sha256[:12]})"
+            reason = f"No image was scored by {weights}, the weights of the settings"
     return DriftAnswer(
         model_name=manifest.name,
         model_version=manifest.version,
