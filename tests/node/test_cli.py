@@ -57,7 +57,14 @@ READ_SETTINGS = (
     *(f"deliveries {name}" for name in DELIVERIES_COMMANDS),
     *(f"database {name}" for name in DATABASE_COMMANDS),
 )
-PRINT_TABLES = ("check", "studies list", "studies show", "deliveries list", "deliveries retry")
+PRINT_TABLES = (
+    "check",
+    "studies list",
+    "studies show",
+    "deliveries list",
+    "deliveries retry",
+    "stats",
+)
 
 
 def command_names(group: Any = None, above: str = "") -> set[str]:
