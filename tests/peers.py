@@ -4,9 +4,11 @@ import socket
 import ssl
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from enum import StrEnum
 from pathlib import Path
 
 from pydicom.dataset import Dataset
@@ -23,10 +25,32 @@ from pynetdicom.sop_class import (  # type: ignore[attr-defined]  # made at run 
 
 DEADLINE_S = 30.0
 SUCCESS = 0x0000
+OUT_OF_RESOURCES = 0xA700
 NO_SUCH_OBJECT_INSTANCE = 0x0112
 SECONDARY_CAPTURE = "1.2.840.10008.5.1.4.1.1.7"
 WELL_KNOWN_INSTANCE = "1.2.840.10008.1.20.1.1"
 """Of Storage Commitment Push Model, PS3.4 J.3.5."""
+
+
+class Mood(StrEnum):
+    """How a PACS is for the length of one association.
+
+    REFUSING: it rejects the association as transient. FULL: it answers 0xA700. ABORTING: it aborts
+    in place of an answer. SILENT: it says nothing for `SILENCE_S`, and aborts. SLOW: its answers
+    take `SLOWNESS_S`. CLOSING: it aborts after each answer.
+    """
+
+    WELL = "well"
+    REFUSING = "refusing"
+    FULL = "full"
+    ABORTING = "aborting"
+    SILENT = "silent"
+    SLOW = "slow"
+    CLOSING = "closing"
+
+
+SILENCE_S = 15.0
+SLOWNESS_S = 1.5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,6 +96,11 @@ class LoopbackPACS:
         SOP Instance UIDs that it answers with an A-ABORT.
     ends_after
         It aborts each association after so many answers, 0: at once; None: it does not.
+    moods
+        How it is, association by association; when they have run out, and if None, it is well.
+        FULL, ABORTING, SILENT and SLOW begin after as many answers as the number beside the mood.
+    mood_counts
+        How many associations met it in each mood.
     associations
         How many it has accepted.
     not_listed
@@ -97,6 +126,8 @@ class LoopbackPACS:
     statuses: dict[str, int] = field(default_factory=dict)
     aborts_on: set[str] = field(default_factory=set)
     ends_after: int | None = None
+    moods: Iterator[tuple[Mood, int]] | None = None
+    mood_counts: Counter[Mood] = field(default_factory=Counter)
     associations: int = 0
     not_listed: set[str] = field(default_factory=set)
     query_delay_s: float = 0.0
@@ -109,6 +140,7 @@ class LoopbackPACS:
     requests: list[tuple[str, int]] = field(default_factory=list)
     calling_ae_titles: list[str] = field(default_factory=list)
     _answered: dict[Association, int] = field(default_factory=dict)
+    _mood_in: dict[Association, tuple[Mood, int]] = field(default_factory=dict)
     _to_report: dict[Association, tuple[str, list[str]]] = field(default_factory=dict)
     _changed: threading.Condition = field(default_factory=threading.Condition)
 
@@ -227,6 +259,41 @@ class LoopbackPACS:
         if type(event.message).__name__ == "N_ACTION_RSP" and is_accepted:
             self._to_report[event.assoc] = self.transactions[-1]
 
+    def _before_accepting(self, event: evt.Event) -> None:
+        """Be in a mood for the association that is asked for; it may be a refusal."""
+        if self.moods is None:
+            return
+        assoc = event.assoc
+        with self._changed:
+            mood, after = next(self.moods, (Mood.WELL, 0))
+            self.mood_counts[mood] += 1
+            self._mood_in[assoc] = (mood, after)
+        if mood is Mood.REFUSING:
+            assoc.acse.send_reject(0x02, 0x01, 0x01)  # transient, by the user, no reason given
+            assoc.kill()
+
+    def _after_connection(self, event: evt.Event) -> None:
+        """Forget the association that has ended."""
+        with self._changed:
+            self._mood_in.pop(event.assoc, None)
+            self._answered.pop(event.assoc, None)
+
+    def _show_mood(self, assoc: Association) -> int | None:
+        """Do to an object what the mood is; None: it is taken as ever."""
+        mood, after = self._mood_in.get(assoc, (Mood.WELL, 0))
+        if self._answered.get(assoc, 0) < after:
+            return None
+        if mood is Mood.SLOW:
+            threading.Event().wait(SLOWNESS_S)
+        elif mood is Mood.FULL:
+            return OUT_OF_RESOURCES
+        elif mood in (Mood.ABORTING, Mood.SILENT):
+            if mood is Mood.SILENT:
+                threading.Event().wait(SILENCE_S)
+            assoc.abort()
+            return OUT_OF_RESOURCES  # which is not sent any more
+        return None
+
     def _after_accepting(self, event: evt.Event) -> None:
         """Count the association, or end it at once."""
         with self._changed:
@@ -245,10 +312,9 @@ class LoopbackPACS:
             threading.Thread(target=self.report, args=arguments, daemon=True).start()
         elif transaction is not None and self.reports_to.way == "new association":
             threading.Thread(target=self.report_anew, args=transaction, daemon=True).start()
-        if self.ends_after is None:
-            return
+        mood, _ = self._mood_in.get(assoc, (Mood.WELL, 0))
         self._answered[assoc] = self._answered.get(assoc, 0) + 1
-        if self._answered[assoc] == self.ends_after:
+        if mood is Mood.CLOSING or self._answered[assoc] == self.ends_after:
             threading.Thread(target=assoc.abort, daemon=True).start()
 
     def _store(self, event: evt.Event) -> int:
@@ -259,8 +325,11 @@ class LoopbackPACS:
         if str(ds.SOPInstanceUID) in self.aborts_on:
             event.assoc.abort()
             return SUCCESS  # which is not sent any more
+        refusal = self._show_mood(event.assoc)
         with self._changed:
             status = self.statuses.get(str(ds.SOPInstanceUID), self.status)
+            if refusal is not None:
+                status = refusal
             self.requests.append((str(ds.SOPInstanceUID), status))
             self.calling_ae_titles.append(event.assoc.requestor.ae_title.strip())
             if status == SUCCESS or 0xB000 <= status <= 0xBFFF:
@@ -323,7 +392,9 @@ def loopback_pacs(
         (evt.EVT_N_ACTION, pacs._commit),
         (evt.EVT_DIMSE_SENT, pacs._before_answer),
         (evt.EVT_PDU_SENT, pacs._after_pdu),
+        (evt.EVT_REQUESTED, pacs._before_accepting),
         (evt.EVT_ESTABLISHED, pacs._after_accepting),
+        (evt.EVT_CONN_CLOSE, pacs._after_connection),
     ]
     server = ae.start_server(
         ("127.0.0.1", port), block=False, evt_handlers=handlers, ssl_context=tls

@@ -40,8 +40,8 @@ from reliability.mutations import (
 )
 from reliability.node_watch import (
     MIB,
+    complaints,
     descriptor_count,
-    events,
     faults,
     incoming,
     memory_bytes,
@@ -133,7 +133,7 @@ def fuzz(folder: Path, *, data_sets: int, pdus: int, seed: int) -> Outcome:
         if receiver_pid(node.data_dir) != pid:
             outcome.findings.append("the receiver is another process than before")
     outcome.findings += faults(node.data_dir, is_alone=True)
-    outcome.findings += _told(node.log_file)
+    outcome.findings += complaints(node.log_file)
     return outcome
 
 
@@ -317,22 +317,6 @@ def _compare_memory(pid: int, outcome: Outcome, what: str) -> None:
     grown = memory_bytes(pid) / MIB - outcome.memory_mib[-SAMPLES // 2 :][0]
     if grown * MIB > MAX_GROWTH_BYTES:
         outcome.findings.append(f"memory grew by {grown:.0f} MiB while it was sent broken {what}")
-
-
-def _told(log_file: Path) -> list[str]:
-    """Give what the log has that must not be: roles that died, and tracebacks by their error."""
-    unexpected = Counter(
-        f"{line['event']}: {str(line.get('exception', ''))[-400:]}"
-        for line in events(log_file)
-        # pynetdicom speaks of every broken PDU as an error; what counts is what becomes of it.
-        if line["level"] in ("ERROR", "CRITICAL") and not line["logger"].startswith("pynetdicom")
-    )
-    plain = [
-        line
-        for line in log_file.read_text(encoding="utf-8").splitlines()
-        if line and not line.startswith("{")
-    ]
-    return [f"{count} x {text}" for text, count in unexpected.most_common()] + plain[:10]
 
 
 def main() -> int:

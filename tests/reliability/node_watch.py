@@ -3,6 +3,7 @@
 import contextlib
 import json
 import sqlite3
+from collections import Counter
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -79,6 +80,22 @@ def events(log_file: Path) -> list[dict[str, Any]]:
     """Give the lines of a node's log that are events."""
     lines = log_file.read_text(encoding="utf-8").splitlines()
     return [json.loads(line) for line in lines if line.startswith("{")]
+
+
+def complaints(log_file: Path) -> list[str]:
+    """Give what the log has that must not be: roles that died, and tracebacks by their error."""
+    unexpected = Counter(
+        f"{line['event']}: {str(line.get('exception', ''))[-400:]}"
+        for line in events(log_file)
+        # pynetdicom speaks of every broken PDU as an error; what counts is what becomes of it.
+        if line["level"] in ("ERROR", "CRITICAL") and not line["logger"].startswith("pynetdicom")
+    )
+    plain = [
+        line
+        for line in log_file.read_text(encoding="utf-8").splitlines()
+        if line and not line.startswith("{")
+    ]
+    return [f"{count} x {text}" for text, count in unexpected.most_common()] + plain[:10]
 
 
 def rows(data_dir: Path, statement: str) -> list[tuple[Any, ...]]:
