@@ -15,6 +15,8 @@ from node.store import Store
 from node.study_log.database import SQLITE_FILE, Database
 
 MIB = 1024**2
+_TENSORFLOW = ("I0000 ", "W0000 ", "WARNING: All log messages before absl::InitializeLog()")
+"""How lines begin that TensorFlow writes while it loads, before anybody can ask it to be quiet."""
 
 
 def receiver_pid(data_dir: Path) -> int | None:
@@ -93,7 +95,7 @@ def complaints(log_file: Path) -> list[str]:
     plain = [
         line
         for line in log_file.read_text(encoding="utf-8").splitlines()
-        if line and not line.startswith("{")
+        if line and not line.startswith(("{", *_TENSORFLOW))
     ]
     return [f"{count} x {text}" for text, count in unexpected.most_common()] + plain[:10]
 

@@ -316,7 +316,7 @@ def main() -> int:
     parser.add_argument("--pause", type=float, default=8.0, help="seconds between two studies")
     parser.add_argument("--folder", type=Path, help="keep data, log and samples there")
     options = parser.parse_args()
-    # Read by TensorFlow when it is first imported: its chatter would be in the node's log.
+    # Read by TensorFlow when it is first imported, here and in the node.
     os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
     from networks import write_untrained_weights
 
