@@ -141,6 +141,15 @@ class Node:
         return {row.sop_instance_uid: self.store.path(row.path).read_bytes() for row in results}
 
 
+def raises(error: BaseException) -> Callable[..., None]:
+    """Make a function that raises."""
+
+    def fail(*_: object) -> None:
+        raise error
+
+    return fail
+
+
 def make_node(folder: Path, found: StudyResult, log_url: str) -> Node:
     study_results.as_read_from_files(found)
     settings = Settings(
@@ -658,6 +667,51 @@ def test_a_revision_that_a_newer_one_has_overtaken_writes_nothing(node: Node) ->
     assert node.revision(1).results == []
     assert node.revision(1).study.state == StudyState.SCHEDULED
     assert node.events()[-1] == "analysis_overtaken"
+    assert files_below(node.store.path("studies")) == []
+
+
+@pytest.mark.parametrize("fault", [Crash(), OSError(5, "I/O error")], ids=["dies", "fails"])
+def test_an_outcome_file_that_was_not_deleted_at_the_end_is_deleted_afterwards(
+    node: Node, monkeypatch: pytest.MonkeyPatch, fault: BaseException
+) -> None:
+    place = node.store.record_place(study_instance_uid=node.study_instance_uid, revision=1)
+    steps: dict[str, str] = {}
+
+    def checkpoint(name: str, step: Callable[[], str]) -> str:
+        steps[name] = steps.get(name) or step()
+        return steps[name]
+
+    with monkeypatch.context() as faulty:
+        faulty.setattr(Store, "remove", raises(fault))
+        with pytest.raises(type(fault)):
+            node.worker().analyse(node.work(), checkpoint)
+    was_left = node.store.path(place).exists()
+    if isinstance(fault, Exception):
+        node.worker().failed(node.work(), fault)
+    else:
+        node.worker().analyse(node.work(), checkpoint)
+
+    assert was_left
+    assert not node.store.path(place).exists()
+    assert (node.revision().state, node.revision().attempt) == (StudyState.COMPLETED, 1)
+
+
+def test_reports_of_a_failure_that_was_never_written_down_are_not_left_beside_the_results(
+    stored: Node, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stored.analyser.failures = [PermanentError(reason="a fault that passes")]
+    with monkeypatch.context() as faulty:
+        faulty.setattr(AnalysisWorker, "_add_results", raises(OSError(5, "I/O error")))
+        with pytest.raises(OSError, match="I/O error"):
+            stored.attempt()
+    written = files_below(stored.store.path("studies"))
+    stored.attempt()
+
+    assert written != []
+    assert stored.revision().state == StudyState.COMPLETED
+    assert set(files_below(stored.store.path("studies"))) == {
+        stored.store.path(row.path) for row in stored.revision().results
+    }
 
 
 @pytest.mark.parametrize("meanwhile", ["analyse", "report", "failure"])
