@@ -15,18 +15,19 @@ from datetime import UTC, datetime, timedelta
 from apscheduler.events import EVENT_JOB_ERROR, EVENT_JOB_EXECUTED, JobExecutionEvent
 from apscheduler.schedulers.background import BackgroundScheduler
 
-from node.analysis.rescue import analyse_anew, analyses_under_way
+from node.analysis.rescue import analyses_under_way
 from node.clocks import ClockWatch
 from node.delivery.commitment_log import CommitmentLog
-from node.delivery.due import deliver_anew, due_tries, enqueue_try, tries_under_way
+from node.delivery.due import due_tries, enqueue_try, tries_under_way
 from node.keeping.passing_time import mark_time
 from node.keeping.remove import remove_given_up
 from node.keeping.retention import held_back, let_go_of_old
+from node.rescue import give_anew
 from node.settings import Settings
 from node.store import Store
 from node.study_log.database import Database
 from node.study_log.workers import last_beats, take_away
-from node.work_queue import AnalysisWork, Work, WorkQueue
+from node.work_queue import Work, WorkQueue
 
 logger = logging.getLogger(__name__)
 
@@ -179,7 +180,7 @@ class Clock:
             )
             for work in held:
                 # From here on the silent worker may not write, whatever it still does.
-                self._give_anew(work)
+                give_anew(self._database, self._queue, work, self._now())
                 self._queue.cancel(work)
             # Last, so that a crash in between leaves a silent slot to be found again.
             with self._database.writing() as session:
@@ -217,7 +218,7 @@ class Clock:
         known = self._queue.waiting_or_running()
         for work in expected:
             if work.workflow_id not in known:
-                self._give_anew(work)
+                give_anew(self._database, self._queue, work, self._now())
 
     def forget_finished(self) -> None:
         """Take work that ended long ago out of the queue's tables."""
@@ -254,13 +255,6 @@ class Clock:
             )
         else:
             logger.info("Disk space is back", extra={"event": "disk_back", **fields})
-
-    def _give_anew(self, work: Work) -> None:
-        with self._database.writing() as session:
-            if isinstance(work, AnalysisWork):
-                analyse_anew(session, self._queue, work, self._now())
-            else:
-                deliver_anew(session, self._queue, work, self._now())
 
     def _tell(self, event: JobExecutionEvent) -> None:
         """Tell when a job begins to fail, now and then while it does, and when it is over."""

@@ -125,6 +125,7 @@ class WorkQueue:
     def __init__(self, url: str, *, associations: Mapping[str, int] | None = None) -> None:
         self._url = url
         self._associations = dict(associations or {})
+        self._begun: set[Work] = set()
 
     def migrate(self) -> int:
         """Create the engine's tables or bring them up to date, and carry over older work.
@@ -273,6 +274,14 @@ class WorkQueue:
         )
         return tuple(_work_from(row.name, row.input) for row in rows)
 
+    def not_begun_by(self, worker_slot: str) -> tuple[Work, ...]:
+        """List the work that a slot has taken and that `running`, here, has not begun.
+
+        Most of it will begin at once; some is listed that has just ended.
+        """
+        held = self.held_by(worker_slot)
+        return tuple(work for work in held if work not in self._begun)
+
     def waiting_or_running(self) -> frozenset[str]:
         """List the workflow ids of all work that is queued, delayed or under way."""
         rows = self._client.list_workflows(
@@ -363,13 +372,14 @@ class WorkQueue:
                     raise _Ended
                 return outcome
 
-            with contextlib.suppress(_Ended):
+            with self._in_hand(work), contextlib.suppress(_Ended):
                 handlers.analyse(work, checkpoint)
 
         @DBOS.workflow(name=DELIVERY, max_recovery_attempts=None)
         def delivery(**ids: Any) -> None:
             work = DeliveryWork(**ids)
-            _attempt(lambda: handlers.deliver(work), work, handlers)
+            with self._in_hand(work):
+                _attempt(lambda: handlers.deliver(work), work, handlers)
 
         try:
             DBOS.listen_queues([ANALYSIS, DELIVERY])
@@ -377,6 +387,15 @@ class WorkQueue:
             yield
         finally:
             DBOS.destroy(destroy_registry=True, workflow_completion_timeout_sec=stop_timeout_s)
+
+    @contextlib.contextmanager
+    def _in_hand(self, work: Work) -> Iterator[None]:
+        """Be at a piece of work."""
+        self._begun.add(work)
+        try:
+            yield
+        finally:
+            self._begun.discard(work)
 
     def _carry_over(self) -> int:
         """Let this version have the work of others; what was under way begins at its first step.

@@ -12,6 +12,7 @@ from model.errors import WeightsError
 from node.analysis.worker import AnalysisWorker
 from node.delivery.deliver import Deliverer
 from node.errors import PermanentError
+from node.rescue import ForsakenWork
 from node.service.role import RoleExit
 from node.service.run_files import RoleState, held_lock, remove_state, write_state
 from node.settings import Settings
@@ -91,9 +92,10 @@ def run_work(settings: Settings, slot: str, stop: threading.Event) -> None:
         )
         deliverer = Deliverer(settings=settings, database=database, store=store, now=_now)
         handlers = WorkHandlers(worker, deliverer)
+        forsaken = ForsakenWork(database=database, queue=queue, slot=slot, now=_now)
         with queue.running(slot, handlers, stop_timeout_s=STOP_TIMEOUT_S):
             while not stop.wait(BEAT_INTERVAL_S):
-                _beat(database, slot)
+                _beat(database, slot, forsaken)
         worker.release()
         remove_state(settings.data_dir, f"{slot}.json")
         if not queue.held_by(slot):
@@ -175,11 +177,13 @@ def _warm_up(settings: Settings, slot: str, analysers: Analysers) -> None:
     )
 
 
-def _beat(database: Database, slot: str) -> None:
-    """Give a sign of life; end at once if the slot was given to others."""
+def _beat(database: Database, slot: str, forsaken: ForsakenWork) -> None:
+    """Give a sign of life, and others what was never begun; end if the slot is with others."""
     try:
         with database.writing() as session:
             is_holder = beat(session, slot=slot, pid=os.getpid(), at=_now())
+        if is_holder:
+            forsaken.give_anew()
     except OperationalError:
         logger.warning(
             "No sign of life could be given; the next one follows",
