@@ -33,6 +33,8 @@ RESTORING = "restoring"
 """Stands in a data folder as long as a backup is being put into it."""
 _UID = re.compile(r"[0-9]+(\.[0-9]+)*", re.ASCII)
 _HASH_DIGITS = 16
+_FLUSHED_KNOWN = 1000
+"""Folders whose names are known to be durable; one that was forgotten is flushed once more."""
 
 
 def is_uid(value: str) -> bool:
@@ -305,6 +307,8 @@ class Store:
                 return
         # New, or made by a neighbour that may not have flushed it yet.
         flush_to_disk(folder.parent)
+        if len(self._flushed) >= _FLUSHED_KNOWN:
+            self._flushed.clear()
         self._flushed.add(folder)
 
     def _place(self, study_instance_uid: str, folder: str, name: str) -> str:

@@ -133,3 +133,15 @@ def test_a_data_folder_belongs_to_one_node_at_a_time(store: Store, tmp_path: Pat
     assert while_owned.returncode != 0
     assert "belongs to another running node" in while_owned.stderr
     assert afterwards.stdout == "owned\n"
+
+
+def test_a_store_that_runs_for_years_does_not_remember_every_folder_that_it_made(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("node.store._FLUSHED_KNOWN", 5)
+
+    for number in range(20):
+        store.keep_bytes(b"content", f"studies/1.{number}/results/1/1.3.dcm")
+
+    assert len(store._flushed) <= 5
+    assert len(store.study_places()) == 20
