@@ -5,6 +5,7 @@ association of the request, or over a new one to the node's own SCP, where the a
 SCP role (PS3.4 J.3.3, PS3.7 D.3.3.4).
 """
 
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -12,6 +13,7 @@ from enum import StrEnum
 from pydicom.dataset import Dataset
 from pydicom.uid import UID
 from pynetdicom import evt
+from pynetdicom.pdu import P_DATA_TF
 from pynetdicom.presentation import build_context
 
 from node.delivery.association import associated
@@ -138,13 +140,15 @@ def request_commitment(
     PermanentError
         If the archive offers no storage commitment, or refuses the request for good.
     """
+    answers = _Answers(take_report)
     with associated(
         destination,
         [build_context(STORAGE_COMMITMENT)],
         calling_ae_title=calling_ae_title,
         delivery=delivery,
         evt_handlers=[
-            (evt.EVT_N_EVENT_REPORT, lambda event: answer_report(event, take_report)),
+            (evt.EVT_N_EVENT_REPORT, answers.answer),
+            (evt.EVT_PDU_SENT, answers.note_sent),
         ],
     ) as association:
         if not association.accepted_contexts:
@@ -177,6 +181,39 @@ def request_commitment(
                 raise TransientError(reason=reason)
             raise PermanentError(reason=reason)
         wait_for_report()
+        answers.wait_until_sent(delivery.network_timeout_s)
+
+
+class _Answers:
+    """Answers to reports over the association of the request, which is not released before them.
+
+    After a request for release nothing may be sent (PS3.8 9.2, Sta7): an answer that came later
+    would never reach the archive, and end the thread that the answer to the release is read by.
+
+    Parameters
+    ----------
+    take_report
+        As for `request_commitment`.
+    """
+
+    def __init__(self, take_report: Callable[[Report], bool]) -> None:
+        self._take_report = take_report
+        self._is_sent = threading.Event()
+        self._is_sent.set()
+
+    def answer(self, event: evt.Event) -> tuple[int, Dataset | None]:
+        """Answer a report."""
+        self._is_sent.clear()
+        return answer_report(event, self._take_report)
+
+    def note_sent(self, event: evt.Event) -> None:
+        """Note that a message has gone out, which is the answer if one is due."""
+        if isinstance(event.pdu, P_DATA_TF):
+            self._is_sent.set()
+
+    def wait_until_sent(self, timeout_s: float) -> None:
+        """Wait for the answer to a report that has come, if one has."""
+        self._is_sent.wait(timeout_s)
 
 
 def answer_report(

@@ -1,5 +1,6 @@
 """Storage commitment over real associations: the request, and reports by every way."""
 
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,10 +10,27 @@ from sqlalchemy import select
 
 from delivering import NOW, DeliveringNode, delivering_node
 from node.delivery import deliver
-from node.delivery.commitment import FAILURE_RULES, Remedy, Report, failure_rule
+from node.delivery.commitment import (
+    FAILURE_RULES,
+    Reference,
+    Remedy,
+    Report,
+    failure_rule,
+    request_commitment,
+)
 from node.intake.receive import Receiver
+from node.result_kinds import ResultKind
+from node.settings import DeliverySettings, DestinationSettings
 from node.study_log.tables import Delivery, DeliveryState, Event
-from peers import LoopbackPACS, ReportsTo, association_to, loopback_pacs, wait_until
+from peers import (
+    SECONDARY_CAPTURE,
+    SUCCESS,
+    LoopbackPACS,
+    ReportsTo,
+    association_to,
+    loopback_pacs,
+    wait_until,
+)
 from phantoms import mammogram
 
 INVALID_ARGUMENT_VALUE = 0x0115
@@ -272,3 +290,34 @@ def test_a_try_that_died_after_its_request_asks_anew_and_either_report_counts(
     assert [uid for uid, _ in pacs.requests] == node.uids
     assert is_known
     assert state(node) == DeliveryState.COMPLETED
+
+
+def test_a_report_is_answered_before_the_association_is_released() -> None:
+    has_come, is_late = threading.Event(), threading.Event()
+
+    def take_report(_report: Report) -> bool:
+        has_come.set()
+        # Long enough for a release that does not wait for the answer.
+        is_late.wait(0.5)
+        return True
+
+    with loopback_pacs() as pacs:
+        pacs.reports_to = ReportsTo(way="same association")
+        request_commitment(
+            [Reference(sop_class_uid=SECONDARY_CAPTURE, sop_instance_uid="1.2.3")],
+            DestinationSettings(
+                name="pacs",
+                ae_title="PACS",
+                host="127.0.0.1",
+                port=pacs.port,
+                results=(ResultKind.HEAT_MAP,),
+            ),
+            transaction_uid="1.2.4",
+            calling_ae_title="MAMMONODE",
+            delivery=DeliverySettings(acse_timeout_s=5),
+            take_report=take_report,
+            wait_for_report=has_come.wait,
+        )
+        pacs.wait_for_reports(1)
+
+    assert pacs.report_statuses == [SUCCESS]
