@@ -1,5 +1,6 @@
 """Processes that have a fault, forked from one that has imported all that they need."""
 
+import contextlib
 import multiprocessing
 import os
 import sys
@@ -11,6 +12,10 @@ from typing import Any
 from reliability.fault import STRUCK
 
 IMPORTED = ("reliability.faulty_node", "reliability.faulty_receiver", "peers", "phantoms")
+
+STOP_S = 60
+"""How long it may take to end, once it is told."""
+HANGS = -1
 
 
 class Driver:
@@ -86,23 +91,26 @@ class Faulty:
 
     def stop(self) -> int:
         """Let it end, take down the points that it met, and give its exit status."""
-        try:
+        with contextlib.suppress(BrokenPipeError, ConnectionResetError):
             self._connection.send("enough")
-            self._take_down()
-        except (BrokenPipeError, ConnectionResetError):
-            self._take_down()
-        self._process.join()
-        return self._process.exitcode or 0
+        self._take_down()
+        self._process.join(STOP_S)
+        return HANGS if self._process.exitcode is None else self._process.exitcode
 
     def _take_down(self) -> None:
-        try:
-            while line := self._connection.recv():
-                name = line.removeprefix(STRUCK)
-                self.points.append(name)
-                if name != line:
-                    self.struck = name
-        except EOFError:
-            return
+        while True:
+            try:
+                if not self._connection.poll(STOP_S):
+                    return
+                line = str(self._connection.recv())
+            except ConnectionResetError:  # it died and had not read our word; its own are here
+                continue
+            except EOFError:
+                return
+            name = line.removeprefix(STRUCK)
+            self.points.append(name)
+            if name != line:
+                self.struck = name
 
 
 def _run(
