@@ -84,6 +84,8 @@ class LoopbackPACS:
     ----------
     received
         Every data set that was answered with success or a warning, in order.
+    keeps_received
+        Whether data sets are kept there; for hours of them there is no room.
     requests
         SOP Instance UID and status of every C-STORE request, in order.
     statuses
@@ -137,6 +139,7 @@ class LoopbackPACS:
     transactions: list[tuple[str, list[str]]] = field(default_factory=list)
     report_statuses: list[int | None] = field(default_factory=list)
     received: list[Dataset] = field(default_factory=list)
+    keeps_received: bool = True
     requests: list[tuple[str, int]] = field(default_factory=list)
     calling_ae_titles: list[str] = field(default_factory=list)
     _answered: dict[Association, int] = field(default_factory=dict)
@@ -332,7 +335,7 @@ class LoopbackPACS:
                 status = refusal
             self.requests.append((str(ds.SOPInstanceUID), status))
             self.calling_ae_titles.append(event.assoc.requestor.ae_title.strip())
-            if status == SUCCESS or 0xB000 <= status <= 0xBFFF:
+            if self.keeps_received and (status == SUCCESS or 0xB000 <= status <= 0xBFFF):
                 self.received.append(ds)
             self._changed.notify_all()
         return status

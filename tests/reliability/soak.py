@@ -196,7 +196,7 @@ class Watch:
         )
         print(
             f"{samples[0].at_s:6.0f} s: {studies} studies, {waiting} deliveries open, "
-            f"{len(self._pacs.received)} objects filed; {figures}",
+            f"{len(self._pacs.requests)} objects answered; {figures}",
             flush=True,
         )
 
@@ -238,6 +238,7 @@ def soak(
     begun_at_s = time.monotonic()
     with loopback_pacs() as pacs:
         pacs.moods = moods(seed)
+        pacs.keeps_received = False
         settings = dedent(
             delivering_settings(weights=weights, pacs_ae_title="PACS", pacs_port=pacs.port)
         ) + dedent(PATIENCE)
