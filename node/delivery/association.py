@@ -9,6 +9,7 @@ from pynetdicom.association import Association
 from pynetdicom.events import EventHandlerType
 from pynetdicom.presentation import PresentationContext
 
+from node.delivery.checkpoint import give_checkpoint
 from node.errors import PermanentError, TransientError
 from node.settings import DeliverySettings, DestinationSettings
 
@@ -89,7 +90,7 @@ def request_association(
     ae.acse_timeout = delivery.acse_timeout_s
     ae.dimse_timeout = delivery.dimse_timeout_s
     ae.network_timeout = delivery.network_timeout_s
-    return ae.associate(
+    association = ae.associate(
         destination.host,
         destination.port,
         contexts=list(contexts),
@@ -97,6 +98,8 @@ def request_association(
         tls_args=(_tls_context(destination), destination.host) if destination.tls else None,
         evt_handlers=list(evt_handlers),
     )
+    give_checkpoint(association)
+    return association
 
 
 def _tls_context(destination: DestinationSettings) -> ssl.SSLContext:
