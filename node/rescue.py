@@ -1,8 +1,9 @@
 """Work that nobody does any more, given to whoever is there, under its next attempt."""
 
 import logging
+import time
 from collections.abc import Callable
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from node.analysis.rescue import analyse_anew
 from node.delivery.due import deliver_anew
@@ -44,25 +45,34 @@ class ForsakenWork:
         Of the worker.
     now
         The clock, giving aware UTC.
+    steady
+        Gives seconds by a clock that nobody sets.
     """
 
     def __init__(
-        self, *, database: Database, queue: WorkQueue, slot: str, now: Callable[[], datetime]
+        self,
+        *,
+        database: Database,
+        queue: WorkQueue,
+        slot: str,
+        now: Callable[[], datetime],
+        steady: Callable[[], float] = time.monotonic,
     ) -> None:
         self._database = database
         self._queue = queue
         self._slot = slot
         self._now = now
-        self._since: dict[Work, datetime] = {}
+        self._steady = steady
+        self._since_s: dict[Work, float] = {}
 
     def give_anew(self) -> None:
         """Give others what has been forsaken for `FORSAKEN_S`; to be called again and again."""
-        now = self._now()
-        self._since = {
-            work: self._since.get(work, now) for work in self._queue.not_begun_by(self._slot)
+        at_s = self._steady()
+        self._since_s = {
+            work: self._since_s.get(work, at_s) for work in self._queue.not_begun_by(self._slot)
         }
-        for work, since in self._since.items():
-            if now - since < timedelta(seconds=FORSAKEN_S):
+        for work, since_s in self._since_s.items():
+            if at_s - since_s < FORSAKEN_S:
                 continue
             logger.warning(
                 "Work was taken and never begun; it is queued anew",
@@ -72,5 +82,5 @@ class ForsakenWork:
                     "workflow_id": work.workflow_id,
                 },
             )
-            give_anew(self._database, self._queue, work, now)
+            give_anew(self._database, self._queue, work, self._now())
             self._queue.cancel(work)

@@ -1,7 +1,7 @@
 """Work that a worker has taken and does not know of, with the real engine on both databases."""
 
 import threading
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
@@ -66,8 +66,10 @@ def test_an_analysis_that_was_taken_and_never_begun_is_given_anew(
 ) -> None:
     uid = _add_study(database, StudyState.SCHEDULED)
     first = AnalysisWork(study_instance_uid=uid, revision=1, attempt=1)
-    now = START
-    forsaken = ForsakenWork(database=database, queue=queue, slot=SLOT, now=lambda: now)
+    at_s = 0.0
+    forsaken = ForsakenWork(
+        database=database, queue=queue, slot=SLOT, now=lambda: START, steady=lambda: at_s
+    )
     handlers = Handlers()
     handlers.may_end.set()
     with queue.running(SLOT, handlers, stop_timeout_s=0):
@@ -75,10 +77,10 @@ def test_an_analysis_that_was_taken_and_never_begun_is_given_anew(
             queue.enqueue_analysis(session, study_instance_uid=uid, revision=1, attempt=1)
             _take_without_beginning(session, first)
         forsaken.give_anew()
-        now += timedelta(seconds=FORSAKEN_S - 1)
+        at_s += FORSAKEN_S - 1
         forsaken.give_anew()
         early = queue.held_by(SLOT)
-        now += timedelta(seconds=1)
+        at_s += 1
         forsaken.give_anew()
         wait_until(lambda: bool(handlers.begun), "the next attempt")
 
@@ -91,8 +93,10 @@ def test_a_delivery_that_was_taken_and_never_begun_holds_its_lane_no_longer(
 ) -> None:
     uid = _add_study(database, StudyState.COMPLETED)
     first = DeliveryWork(study_instance_uid=uid, revision=1, destination="pacs", attempt=1)
-    now = START
-    forsaken = ForsakenWork(database=database, queue=queue, slot=SLOT, now=lambda: now)
+    at_s = 0.0
+    forsaken = ForsakenWork(
+        database=database, queue=queue, slot=SLOT, now=lambda: START, steady=lambda: at_s
+    )
     handlers = Handlers()
     handlers.may_end.set()
     with queue.running(SLOT, handlers, stop_timeout_s=0):
@@ -102,7 +106,7 @@ def test_a_delivery_that_was_taken_and_never_begun_holds_its_lane_no_longer(
             )
             _take_without_beginning(session, first)
         forsaken.give_anew()
-        now += timedelta(seconds=FORSAKEN_S)
+        at_s += FORSAKEN_S
         forsaken.give_anew()
         wait_until(lambda: bool(handlers.begun), "the next try")
 
@@ -113,15 +117,17 @@ def test_work_that_is_being_done_is_left_alone_however_long_it_takes(
     database: Database, queue: WorkQueue
 ) -> None:
     uid = _add_study(database, StudyState.SCHEDULED)
-    now = START
-    forsaken = ForsakenWork(database=database, queue=queue, slot=SLOT, now=lambda: now)
+    at_s = 0.0
+    forsaken = ForsakenWork(
+        database=database, queue=queue, slot=SLOT, now=lambda: START, steady=lambda: at_s
+    )
     handlers = Handlers()
     with database.writing() as session:
         queue.enqueue_analysis(session, study_instance_uid=uid, revision=1, attempt=1)
     with queue.running(SLOT, handlers, stop_timeout_s=0):
         wait_until(lambda: bool(handlers.begun), "the first attempt")
         forsaken.give_anew()
-        now += timedelta(hours=1)
+        at_s += 3600
         forsaken.give_anew()
         held = queue.held_by(SLOT)
         waiting = queue.waiting_or_running()
