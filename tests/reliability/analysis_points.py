@@ -235,7 +235,10 @@ def _let_it_end(
                 at_once = {DIED: "dies", ROLE_ENDED: "a role ends"}.get(code, f"exit {code}")
                 node = stack.enter_context(start("", "", stumbling=None))
             time.sleep(0.1)
-        if node.stop() != 0:
+        code = node.stop()
+        if code == DIED:  # when there was nothing left to do
+            at_once = "dies"
+        elif code != 0:
             found.append("does not stop")
         if first.struck != point:
             found.append("the point was not met")
