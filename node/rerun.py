@@ -9,7 +9,6 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Protocol
 
 from sqlalchemy.orm import Session
 
@@ -18,7 +17,7 @@ from model.preprocess import PREPROCESS_VERSION
 from node.errors import PermanentError, UnknownStudy
 from node.study_log.database import Database, lock_study
 from node.study_log.queries import failed_deliveries
-from node.study_log.revisions import add_revision, images_here
+from node.study_log.revisions import images_here, queue_revision
 from node.study_log.tables import (
     ENDED,
     CloseReason,
@@ -30,19 +29,11 @@ from node.study_log.tables import (
     Study,
     StudyState,
 )
+from node.work_queue import WorkQueue
 
 logger = logging.getLogger(__name__)
 
 _SEND_AGAIN = "Have the PACS send it again; it is received as new."
-
-
-class AnalysisQueue(Protocol):
-    """Where the analysis of a revision is queued, within the caller's transaction."""
-
-    def enqueue_analysis(
-        self, session: Session, *, study_instance_uid: str, revision: int, attempt: int
-    ) -> None:
-        """Queue one attempt to analyse a revision."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,9 +56,7 @@ class Rerun:
     destinations: tuple[str, ...]
 
 
-def retry(
-    database: Database, queue: AnalysisQueue, *, study_instance_uid: str, at: datetime
-) -> Rerun:
+def retry(database: Database, queue: WorkQueue, *, study_instance_uid: str, at: datetime) -> Rerun:
     """Try again what failed: the analysis of the newest revision, else its deliveries.
 
     Parameters
@@ -155,7 +144,7 @@ def retry_deliveries(database: Database, *, destination: str, at: datetime) -> t
 
 def reanalyse(
     database: Database,
-    queue: AnalysisQueue,
+    queue: WorkQueue,
     *,
     study_instance_uid: str,
     weights: str,
@@ -262,27 +251,24 @@ def _minute(moment: datetime | None) -> str:
     return "" if moment is None else f"{moment.astimezone():%Y-%m-%d %H:%M}"
 
 
-def _analyse_again(
-    session: Session, queue: AnalysisQueue, study: Study, revision: Revision
-) -> Rerun:
+def _analyse_again(session: Session, queue: WorkQueue, study: Study, revision: Revision) -> Rerun:
     revision.attempt += 1
     revision.interruptions = 0
     revision.state = study.state = StudyState.SCHEDULED.value
     revision.reason = ""
     revision.started_at = revision.ended_at = None
-    rerun = Rerun(
+    queue.enqueue_analysis(
+        session,
         study_instance_uid=study.study_instance_uid,
         revision=revision.number,
         attempt=revision.attempt,
-        destinations=(),
     )
-    _enqueue(session, queue, rerun, attempt=revision.attempt)
-    return rerun
+    return _rerun_of(study, revision)
 
 
 def _analyse_anew(
     session: Session,
-    queue: AnalysisQueue,
+    queue: WorkQueue,
     study: Study,
     images: Iterable[Instance],
     *,
@@ -291,16 +277,16 @@ def _analyse_anew(
     at: datetime,
 ) -> Rerun:
     """Queue a new revision, whose reports replace those of the one before."""
-    revision = add_revision(study, images, close_reason=close_reason, closed_at=at, weights=weights)
-    session.flush()
-    rerun = Rerun(
-        study_instance_uid=study.study_instance_uid,
-        revision=revision.number,
-        attempt=revision.attempt,
-        destinations=(),
+    revision = queue_revision(
+        session,
+        queue.enqueue_analysis,
+        study,
+        images,
+        close_reason=close_reason,
+        closed_at=at,
+        weights=weights,
     )
-    _enqueue(session, queue, rerun, attempt=revision.attempt)
-    return rerun
+    return _rerun_of(study, revision)
 
 
 def _deliver_again(study: Study, revision: Revision, at: datetime) -> Rerun:
@@ -335,12 +321,12 @@ def _make_due(revision: Revision, deliveries: Sequence[Delivery], at: datetime) 
     )
 
 
-def _enqueue(session: Session, queue: AnalysisQueue, rerun: Rerun, *, attempt: int) -> None:
-    queue.enqueue_analysis(
-        session,
-        study_instance_uid=rerun.study_instance_uid,
-        revision=rerun.revision,
-        attempt=attempt,
+def _rerun_of(study: Study, revision: Revision) -> Rerun:
+    return Rerun(
+        study_instance_uid=study.study_instance_uid,
+        revision=revision.number,
+        attempt=revision.attempt,
+        destinations=(),
     )
 
 

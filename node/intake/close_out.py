@@ -18,7 +18,6 @@ import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Protocol
 
 from sqlalchemy import ColumnElement, select
 from sqlalchemy.exc import SQLAlchemyError
@@ -29,7 +28,7 @@ from node.clocks import ClockWatch
 from node.errors import NodeError
 from node.settings import StudySettings
 from node.study_log.database import Database, lock_study
-from node.study_log.revisions import add_revision, without_rejected
+from node.study_log.revisions import EnqueueAnalysis, queue_revision, without_rejected
 from node.study_log.tables import (
     CloseReason,
     Event,
@@ -40,15 +39,6 @@ from node.study_log.tables import (
 )
 
 logger = logging.getLogger(__name__)
-
-
-class EnqueueAnalysis(Protocol):
-    """Queues the analysis of a revision within the caller's transaction."""
-
-    def __call__(
-        self, session: Session, *, study_instance_uid: str, revision: int, attempt: int
-    ) -> None:
-        """Queue one attempt; if the transaction is rolled back, nothing was queued."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -213,7 +203,14 @@ class CloseOut:
                 _skip(study, now)
                 return None
             images = without_rejected(images)
-            revision = add_revision(study, images, close_reason=reason, closed_at=now)
+            revision = queue_revision(
+                session,
+                self._enqueue_analysis,
+                study,
+                images,
+                close_reason=reason,
+                closed_at=now,
+            )
             study.events.append(
                 Event(
                     at=now,
@@ -224,13 +221,6 @@ class CloseOut:
                         "images": len(images),
                     },
                 )
-            )
-            session.flush()
-            self._enqueue_analysis(
-                session,
-                study_instance_uid=study_instance_uid,
-                revision=revision.number,
-                attempt=revision.attempt,
             )
             closed = ClosedStudy(
                 study_instance_uid=study_instance_uid,

@@ -20,7 +20,7 @@ from node.store import Store
 from node.study_log.corrections import apply_to_row
 from node.study_log.database import Database, lock_study
 from node.study_log.removals import give_up, take_back
-from node.study_log.revisions import add_revision, images_here
+from node.study_log.revisions import images_here, queue_revision
 from node.study_log.tables import (
     CloseReason,
     Conflict,
@@ -250,13 +250,13 @@ def _analyse_anew(session: Session, queue: WorkQueue, study: Study, at: datetime
     images = images_here(study)
     if not images:
         return None
-    revision = add_revision(study, images, close_reason=CloseReason.CONFLICT, closed_at=at)
-    session.flush()
-    queue.enqueue_analysis(
+    revision = queue_revision(
         session,
-        study_instance_uid=study.study_instance_uid,
-        revision=revision.number,
-        attempt=revision.attempt,
+        queue.enqueue_analysis,
+        study,
+        images,
+        close_reason=CloseReason.CONFLICT,
+        closed_at=at,
     )
     return revision.number
 

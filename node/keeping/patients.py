@@ -18,7 +18,7 @@ from sqlalchemy.orm import Session
 from node.errors import PermanentError
 from node.study_log.corrections import PATIENT_COLUMNS
 from node.study_log.database import Database, lock_study
-from node.study_log.revisions import add_revision, images_here
+from node.study_log.revisions import images_here, queue_revision
 from node.study_log.tables import CloseReason, Event, PatientCorrection, Study, StudyState
 from node.work_queue import WorkQueue
 
@@ -261,12 +261,12 @@ def _analyse_anew(
     images = images_here(study)
     if not images:
         return None, "it has no image here; have the PACS send it again for new results"
-    revision = add_revision(study, images, close_reason=CloseReason.PATIENT, closed_at=at)
-    session.flush()
-    queue.enqueue_analysis(
+    revision = queue_revision(
         session,
-        study_instance_uid=study.study_instance_uid,
-        revision=revision.number,
-        attempt=revision.attempt,
+        queue.enqueue_analysis,
+        study,
+        images,
+        close_reason=CloseReason.PATIENT,
+        closed_at=at,
     )
     return revision.number, ""

@@ -2,6 +2,9 @@
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime
+from typing import Protocol
+
+from sqlalchemy.orm import Session
 
 from node.errors import TriageReason
 from node.study_log.tables import (
@@ -13,6 +16,15 @@ from node.study_log.tables import (
     Study,
     StudyState,
 )
+
+
+class EnqueueAnalysis(Protocol):
+    """Queues the analysis of a revision within the caller's transaction."""
+
+    def __call__(
+        self, session: Session, *, study_instance_uid: str, revision: int, attempt: int
+    ) -> None:
+        """Queue one attempt; if the transaction is rolled back, nothing was queued."""
 
 
 def images_here(study: Study) -> list[Instance]:
@@ -35,7 +47,9 @@ def without_rejected(images: Sequence[Instance]) -> list[Instance]:
     return kept or list(images)
 
 
-def add_revision(
+def queue_revision(
+    session: Session,
+    enqueue_analysis: EnqueueAnalysis,
     study: Study,
     images: Iterable[Instance],
     *,
@@ -43,12 +57,16 @@ def add_revision(
     closed_at: datetime,
     weights: str = "",
 ) -> Revision:
-    """Add the next revision, and let the study wait for its analysis.
+    """Add the next revision and queue its analysis, both in the session's transaction or neither.
 
     Parameters
     ----------
+    session
+        Of `Database.writing`.
+    enqueue_analysis
+        Of the queue in the same database.
     study
-        Locked, in a session of `Database.writing`.
+        Locked.
     images
         What the revision consists of; images that come later make another one.
     close_reason, closed_at
@@ -75,4 +93,11 @@ def add_revision(
     )
     study.revisions.append(revision)
     study.state = StudyState.SCHEDULED
+    session.flush()
+    enqueue_analysis(
+        session,
+        study_instance_uid=study.study_instance_uid,
+        revision=revision.number,
+        attempt=revision.attempt,
+    )
     return revision

@@ -31,12 +31,10 @@ NOW = RECEIVED_AT + timedelta(days=1)
 UID = study_entry(1).study_instance_uid
 
 
-class FailingQueue:
+class FailingQueue(WorkQueue):
     """A queue that cannot take work."""
 
-    def enqueue_analysis(
-        self, session: Session, *, study_instance_uid: str, revision: int, attempt: int
-    ) -> None:
+    def enqueue_analysis(self, session: Session, **_ids: object) -> None:
         raise PermanentError(reason="the queue is broken")
 
 
@@ -242,7 +240,7 @@ def test_nothing_is_written_where_nothing_can_be_queued(database: Database) -> N
     write(database, study_entry(1, state=StudyState.FAILED, reason="why"))
 
     with pytest.raises(PermanentError, match="the queue is broken"):
-        retry(database, FailingQueue(), study_instance_uid=UID, at=NOW)
+        retry(database, FailingQueue(""), study_instance_uid=UID, at=NOW)
 
     answer = read(database)
     assert answer.summary.state is StudyState.FAILED

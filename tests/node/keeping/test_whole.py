@@ -17,7 +17,7 @@ from node.keeping.promises import Fault, Kind
 from node.keeping.remove import remove_given_up
 from node.keeping.repair import repair
 from node.keeping.whole import YOUNG_S, Examiner, Finding
-from node.study_log.revisions import add_revision
+from node.study_log.revisions import queue_revision
 from node.study_log.tables import (
     CloseReason,
     Event,
@@ -41,10 +41,16 @@ def bench(tmp_path: Path, either_database: str) -> Iterator[Bench]:
     bench.admit(phantom())
     bench.admit(phantom(laterality="L"))
     bench.admit(phantom(PatientComments="another"))
+    queue = bench.queue
     with bench.database.writing() as session:
         study = session.scalars(select(Study)).one()
-        revision = add_revision(
-            study, study.instances, close_reason=CloseReason.QUIET, closed_at=BEGIN
+        revision = queue_revision(
+            session,
+            queue.enqueue_analysis,
+            study,
+            study.instances,
+            close_reason=CloseReason.QUIET,
+            closed_at=BEGIN,
         )
         revision.results.append(result())
         study.state = revision.state = StudyState.COMPLETED
