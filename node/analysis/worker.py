@@ -17,7 +17,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Protocol
 
-from sqlalchemy import Select, select
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from model.manifest import SHIPPED_WEIGHTS, describe_weights
@@ -143,9 +143,8 @@ class AnalysisWorker:
 
     def failed(self, work: AnalysisWork, error: Exception) -> None:
         """Write down that an attempt failed, and queue the next one if there is to be one."""
-        with self._nothing_left_behind(work):
+        with self._nothing_left_of_what_was_ended(work):
             self._fail(work, error)
-        self._begun.discard(work)
 
     def _fail(self, work: AnalysisWork, error: Exception) -> None:
         step = after_failure(
@@ -154,6 +153,7 @@ class AnalysisWorker:
         rows: list[Result] = []
         if isinstance(step, GiveUp):
             if self._cancel_if_overtaken(work):
+                self._begun.discard(work)
                 return
             rows = self._report_failure(work, step.reason)
         with self._database.writing() as session:
@@ -178,6 +178,7 @@ class AnalysisWorker:
                     delay_s=step.delay_s,
                 )
                 self._note(session, study, "analysis_postponed", work, reason=step.reason)
+        self._begun.discard(work)
         if isinstance(step, GiveUp):
             logger.error(
                 "Analysis given up; mend the cause, then retry the study",
@@ -207,44 +208,19 @@ class AnalysisWorker:
                     _show(study, revision)
 
     def _run(self, step: Callable[[AnalysisWork], str], work: AnalysisWork) -> str:
-        with self._nothing_left_behind(work):
+        with self._nothing_left_of_what_was_ended(work):
             return step(work)
 
     @contextmanager
-    def _nothing_left_behind(self, work: AnalysisWork) -> Iterator[None]:
-        """Leave no file of a study that is deleted meanwhile, nor one without a row at the end.
-
-        However it ended, here or in a process that died before it came to this.
-        """
+    def _nothing_left_of_what_was_ended(self, work: AnalysisWork) -> Iterator[None]:
+        """Leave no file behind if the revision is ended by others while the block lasts."""
         try:
             yield
         finally:
             with self._database.reading() as session:
-                states = session.execute(_states_of(work)).one_or_none()
-            if states is not None and states[0] == StudyState.DELETED:
+                is_ended = _is_canceled(session, work)
+            if is_ended:
                 self._give_up_what_was_written(work)
-            elif states is not None and states[1] not in UNDER_WAY:
-                self._remove_what_has_no_row(work)
-
-    def _remove_what_has_no_row(self, work: AnalysisWork) -> None:
-        """Delete the outcome of an analysis that has ended, and objects of attempts that failed."""
-        folder = self._store.results_folder(
-            study_instance_uid=work.study_instance_uid, revision=work.revision
-        )
-        with self._database.reading() as session:
-            known = frozenset(session.scalars(_result_places_of(work)))
-        without_row = [place for place in self._store.places_below(folder) if place not in known]
-        if not without_row:
-            return
-        with self._database.writing() as session:
-            lock_study(session, work.study_instance_uid)
-            # Somebody may have asked for it once more, and what is there now be of that attempt.
-            _, state = session.execute(_states_of(work)).one()
-            known = frozenset(session.scalars(_result_places_of(work)))
-            if state not in UNDER_WAY:
-                for place in without_row:
-                    if place not in known:
-                        self._store.remove(place)
 
     def _give_up_what_was_written(self, work: AnalysisWork) -> None:
         folder = self._store.results_folder(
@@ -252,7 +228,7 @@ class AnalysisWorker:
         )
         with self._database.writing() as session:
             study = lock_study(session, work.study_instance_uid)
-            if study is not None and study.state == StudyState.DELETED:
+            if study is not None and _is_canceled(session, work):
                 give_up(session, study, self._store.places_below(folder), self._now())
 
     def _analyse(self, work: AnalysisWork) -> str:
@@ -292,6 +268,7 @@ class AnalysisWorker:
             event = "analysis_completed" if result.analysed else "analysis_skipped"
             self._note(session, study, event, work, results=len(rows))
             ended_at, started_at = revision.ended_at, revision.started_at
+        self._store.remove(self._record_place(work))
         took = ended_at - started_at if ended_at and started_at else timedelta()
         logger.info(
             "Results stored",
@@ -352,6 +329,7 @@ class AnalysisWorker:
                 form=self._form,
                 reason=reason,
             )
+            self._store.remove(self._record_place(work))
             return [] if result is None else self._keep_results(work, result, claim)
         except Exception:  # whatever took the analysis down may take this down too
             logger.exception(
@@ -505,26 +483,15 @@ def _find(session: Session, work: AnalysisWork) -> tuple[Study, Revision] | None
     return study, revision
 
 
-def _states_of(work: AnalysisWork) -> "Select[str, str]":
-    """Ask for the states of study and revision."""
-    return (
-        select(Study.state, Revision.state)
-        .join(Revision, Revision.study_id == Study.id)
+def _is_canceled(session: Session, work: AnalysisWork) -> bool:
+    state = session.scalar(
+        select(Revision.state)
+        .join(Study, Study.id == Revision.study_id)
         .where(
-            Study.study_instance_uid == work.study_instance_uid,
-            Revision.number == work.revision,
+            Study.study_instance_uid == work.study_instance_uid, Revision.number == work.revision
         )
     )
-
-
-def _result_places_of(work: AnalysisWork) -> "Select[str]":
-    """Ask where the results of a study lie, of all its revisions."""
-    return (
-        select(Result.path)
-        .join(Revision, Revision.id == Result.revision_id)
-        .join(Study, Study.id == Revision.study_id)
-        .where(Study.study_instance_uid == work.study_instance_uid)
-    )
+    return state == StudyState.CANCELED
 
 
 def _newest_number(study: Study) -> int:

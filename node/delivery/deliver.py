@@ -31,7 +31,7 @@ from node.errors import PermanentError, TransientError
 from node.settings import Confirmation, DestinationSettings, Settings
 from node.store import Store
 from node.study_log.database import Database
-from node.study_log.tables import DeliveryObject
+from node.study_log.tables import Delivery, DeliveryObject
 from node.work_queue import DeliveryWork
 
 logger = logging.getLogger(__name__)
@@ -92,6 +92,8 @@ class Deliverer:
             # What was acknowledged in an earlier try has had its time to be listed.
             self._withdraw(self._not_listed(task))
         sent = self._send(task)
+        if not self._is_under_way(task):
+            return
         if task.destination.confirm is Confirmation.QUERY:
             missing = self._not_listed(task)
             if missing:
@@ -137,7 +139,11 @@ class Deliverer:
             return 0
         problems: list[tuple[StatusClass, str]] = []
         for answer in send(
-            objects, task.destination, calling_ae_title=self._ae_title, delivery=task.settings
+            objects,
+            task.destination,
+            calling_ae_title=self._ae_title,
+            delivery=task.settings,
+            may_go_on=lambda: self._is_under_way(task),
         ):
             self._record(task, answer)
             problems += _problems(answer, task.destination)
@@ -150,6 +156,11 @@ class Deliverer:
             if reasons:
                 raise error(reason=_summary(reasons))
         return len(objects)
+
+    def _is_under_way(self, task: Task) -> bool:
+        """Whether this try is still the one under way: nobody ended it or took its place."""
+        with self._database.reading() as session:
+            return is_under_way(session.get_one(Delivery, task.delivery_id), task.work)
 
     def _record(self, task: Task, answer: Answer) -> None:
         """Write one answer down before the next object goes out."""

@@ -1,7 +1,7 @@
 """Storage SCU: stored objects as they are, one answer for each."""
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -68,6 +68,7 @@ def send(
     *,
     calling_ae_title: str,
     delivery: DeliverySettings | None = None,
+    may_go_on: Callable[[], bool] = lambda: True,
 ) -> Iterator[Answer]:
     """Send objects, each in the transfer syntax that it is stored in.
 
@@ -86,11 +87,13 @@ def send(
         The node's own AE title.
     delivery
         Its time-outs count; None: the defaults.
+    may_go_on
+        Asked at the last moment before each object; once it says no, nothing more goes out.
 
     Yields
     ------
     answer
-        One for each object, as soon as it is there.
+        One for each object that was tried, as soon as it is there.
 
     Raises
     ------
@@ -120,6 +123,8 @@ def send(
             while waiting:
                 item, syntax = waiting[0]
                 if (item.sop_class_uid, syntax) in accepted:
+                    if not may_go_on():
+                        return
                     answer = _send_one(association, item, destination)
                     if answer.status is not None:
                         answered, unanswered = answered + 1, 0

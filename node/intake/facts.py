@@ -25,7 +25,12 @@ def instance_facts(session: Session, header: Dataset) -> dict[str, Any]:
         With sound UIDs.
     """
     view = read_view(header)
-    reason, detail = rejected_as(session, str(header.SOPInstanceUID)) or _triage(header)
+    rejected = rejected_as(
+        session,
+        study_instance_uid=str(header.StudyInstanceUID),
+        sop_instance_uid=str(header.SOPInstanceUID),
+    )
+    reason, detail = rejected or _triage(header)
     return {
         "sop_class_uid": str(header.SOPClassUID),
         "series_instance_uid": str(header.SeriesInstanceUID),

@@ -1,9 +1,10 @@
 """Rejection notes: a Key Object Selection whose title takes instances out of their study.
 
 IHE RAD TF-2 4.66, Imaging Object Change Management (IOCM); titles: PS3.16 CID 7011. What is taken
-out becomes part of no further revision. If nothing is left, the next revision consists of what was
-rejected and says so: its report replaces those before. Instances whose time to be kept is over are
-given up instead, and lead to no new report; should they come again they are received as new.
+out becomes part of no further revision, and results of it that have not gone out do so no more. If
+nothing is left, the next revision consists of what was rejected and says so: its report replaces
+those before. Instances whose time to be kept is over are given up instead, and lead to no new
+report; should they come again they are received as new.
 """
 
 import logging
@@ -17,6 +18,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from model.attributes import items_of
+from node.analysis.replace import end_open_work
 from node.errors import TriageReason
 from node.header import text_of
 from node.intake.arrival import Arrival, note
@@ -113,7 +115,8 @@ def take_out(
     Returns
     -------
     has_changed
-        Whether an image is out that was part of the study: there is to be a new revision.
+        Whether an image is out that was part of the study: there is to be a new revision. What is
+        open of those before has been ended.
     """
     if rejection_note.code_value != EXPIRED:
         _remember(session, study, arrival, rejection_note)
@@ -132,6 +135,8 @@ def take_out(
             has_changed = True
         instance.triage_reason = TriageReason.REJECTED
         instance.triage_detail = _detail(rejection_note.code_value)
+    if has_changed:
+        end_open_work(study, "Images were rejected since", arrival.received_at)
     fields: dict[str, str | int | None] = {
         "title": rejection_note.code_value,
         "instances": len(out),
@@ -173,11 +178,17 @@ def _remember(
         )
 
 
-def rejected_as(session: Session, sop_instance_uid: str) -> tuple[TriageReason, str] | None:
-    """Say why an instance is out, if a note that came before or after it says so."""
+def rejected_as(
+    session: Session, *, study_instance_uid: str, sop_instance_uid: str
+) -> tuple[TriageReason, str] | None:
+    """Say why an instance is out, if a note of its study says so, be it here before or after it."""
     code_value = session.scalars(
         select(Rejection.code_value)
-        .where(Rejection.sop_instance_uid == sop_instance_uid)
+        .join(Study, Study.id == Rejection.study_id)
+        .where(
+            Study.study_instance_uid == study_instance_uid,
+            Rejection.sop_instance_uid == sop_instance_uid,
+        )
         .order_by(Rejection.id)
     ).first()
     return None if code_value is None else (TriageReason.REJECTED, _detail(code_value))

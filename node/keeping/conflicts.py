@@ -9,26 +9,30 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
 
+from pydicom.dataset import Dataset
 from pydicom.filereader import read_file_meta_info
 from sqlalchemy.orm import Session
 
+from node.analysis.replace import replace_results
 from node.errors import PermanentError, UnknownStudy
 from node.header import dataset_offset, read_header, text_of
+from node.intake.arrival import Arrival
 from node.intake.facts import instance_facts, patient_facts
+from node.intake.rejection import read_rejection_note, take_out
 from node.store import Store
 from node.study_log.corrections import apply_to_row
 from node.study_log.database import Database, lock_study
 from node.study_log.removals import give_up, take_back
-from node.study_log.revisions import images_here, queue_revision
 from node.study_log.tables import (
     CloseReason,
     Conflict,
     ConflictState,
     Event,
     InstanceKind,
+    Revision,
     Study,
-    StudyState,
 )
 from node.work_queue import WorkQueue
 
@@ -70,8 +74,9 @@ def accept(
 ) -> Decision:
     """Put data sets that were kept aside in the place of those that came first.
 
-    If an image is among them the study is analysed anew, as a new revision. A study that is still
-    being received is not: its close-out takes what is accepted. A revision under way is overtaken.
+    If an image is among them, or a rejection note that takes one out, the study is analysed anew,
+    as a new revision, and nothing that is open of those before goes on. A study that is still being
+    received is not: its close-out takes what is accepted.
 
     Parameters
     ----------
@@ -100,14 +105,20 @@ def accept(
     with database.writing() as session:
         study, chosen = _choose(session, study_instance_uid, data_set, ConflictState.ACCEPTED)
         _refuse_two_for_one(chosen)
-        has_image = False
+        has_changed = False
         for conflict in chosen:
-            kinds = _put_in_place(session, store, study, conflict, at)
-            has_image = has_image or InstanceKind.IMAGE in kinds
+            has_changed |= _put_in_place(session, store, study, conflict, at)
             _decide(session, conflict, ConflictState.ACCEPTED, by, at)
         revision = None
-        if has_image and study.state != StudyState.RECEIVING:
-            revision = _analyse_anew(session, queue, study, at)
+        if has_changed:
+            revision = replace_results(
+                session,
+                queue.enqueue_analysis,
+                study,
+                close_reason=CloseReason.CONFLICT,
+                why="Another data set was accepted since",
+                at=at,
+            )
         decision = _decision(study, chosen, ConflictState.ACCEPTED, revision)
     _log(decision)
     return decision
@@ -181,8 +192,8 @@ def _refuse_two_for_one(chosen: Sequence[Conflict]) -> None:
 
 def _put_in_place(
     session: Session, store: Store, study: Study, conflict: Conflict, at: datetime
-) -> tuple[str, str]:
-    """Make a data set the instance, and give its kind before and after."""
+) -> bool:
+    """Make a data set the instance, and say whether the images of the study are others now."""
     aside = store.path(conflict.path)
     if not aside.exists():
         raise PermanentError(
@@ -222,7 +233,28 @@ def _put_in_place(
     instance.dataset_sha256 = conflict.dataset_sha256
     instance.calling_ae_title = conflict.calling_ae_title
     instance.received_at = conflict.received_at
-    return kind_before, instance.kind
+    is_image = InstanceKind.IMAGE in (kind_before, instance.kind)
+    return _heed(session, study, conflict, header, aside, at) or is_image
+
+
+def _heed(
+    session: Session, study: Study, conflict: Conflict, header: Dataset, file: Path, at: datetime
+) -> bool:
+    """Let a rejection note that was accepted take out what it names, as if it came now."""
+    rejection_note = read_rejection_note(header)
+    if rejection_note is None:
+        return False
+    arrival = Arrival(
+        header=header,
+        file=file,
+        transfer_syntax_uid=conflict.instance.transfer_syntax_uid,
+        dataset_bytes=conflict.size_bytes,
+        dataset_sha256=conflict.dataset_sha256,
+        calling_ae_title=conflict.calling_ae_title,
+        called_ae_title="",
+        received_at=at,
+    )
+    return take_out(session, study, arrival, rejection_note)
 
 
 def _decide(
@@ -246,23 +278,8 @@ def _decide(
     )
 
 
-def _analyse_anew(session: Session, queue: WorkQueue, study: Study, at: datetime) -> int | None:
-    images = images_here(study)
-    if not images:
-        return None
-    revision = queue_revision(
-        session,
-        queue.enqueue_analysis,
-        study,
-        images,
-        close_reason=CloseReason.CONFLICT,
-        closed_at=at,
-    )
-    return revision.number
-
-
 def _decision(
-    study: Study, chosen: Sequence[Conflict], state: ConflictState, revision: int | None
+    study: Study, chosen: Sequence[Conflict], state: ConflictState, revision: Revision | None
 ) -> Decision:
     decided = sum(c.state == state for instance in study.instances for c in instance.conflicts)
     return Decision(
@@ -270,7 +287,7 @@ def _decision(
         state=state,
         sop_instance_uids=tuple(conflict.instance.sop_instance_uid for conflict in chosen),
         decided_before=decided - len(chosen),
-        revision=revision,
+        revision=None if revision is None else revision.number,
     )
 
 

@@ -12,7 +12,7 @@ from pydicom.dataset import Dataset
 from sqlalchemy import delete
 from sqlalchemy.orm import Session
 
-from node.analysis.rescue import UNDER_WAY
+from node.analysis.replace import end_open_work
 from node.errors import PermanentError, UnknownStudy
 from node.intake.facts import patient_facts
 from node.keeping.promises import promises_of
@@ -20,17 +20,15 @@ from node.store import Store
 from node.study_log.database import Database, lock_study
 from node.study_log.removals import give_up
 from node.study_log.tables import (
-    OPEN_DELIVERIES,
     Conflict,
     ConflictState,
-    DeliveryState,
     Event,
     Gone,
     PatientCorrection,
     Study,
     StudyState,
 )
-from node.work_queue import AnalysisWork, DeliveryWork, Work, WorkQueue
+from node.work_queue import WorkQueue
 
 logger = logging.getLogger(__name__)
 
@@ -103,9 +101,9 @@ def delete_study(
         was_deleted = study.state == StudyState.DELETED
         delivered_to = _delivered_to(study)
         if was_deleted:
-            files, open_work = 0, []
+            files, open_work = 0, ()
         else:
-            open_work = list(_end_open_work(study, at))
+            open_work = end_open_work(study, "The study was deleted on request", at)
             files = len(promises_of(session, study_instance_uid))
             give_up(session, study, _let_go_of_files(study, store, by, at), at)
             _empty_row(session, study, reason.strip(), by, at)
@@ -144,27 +142,6 @@ def _delivered_to(study: Study) -> tuple[str, ...]:
             }
         )
     )
-
-
-def _end_open_work(study: Study, at: datetime) -> Iterator[Work]:
-    """End what is queued or under way, and give it to be taken out of the queue."""
-    reason = "The study was deleted on request"
-    for revision in study.revisions:
-        uid, number = study.study_instance_uid, revision.number
-        if revision.state in UNDER_WAY:
-            revision.state, revision.reason, revision.ended_at = StudyState.CANCELED, reason, at
-            yield AnalysisWork(study_instance_uid=uid, revision=number, attempt=revision.attempt)
-        for delivery in revision.deliveries:
-            if delivery.state in OPEN_DELIVERIES:
-                is_waiting = delivery.state == DeliveryState.PENDING
-                delivery.state, delivery.reason = DeliveryState.CANCELED, reason
-                delivery.ended_at = at
-                yield DeliveryWork(
-                    study_instance_uid=uid,
-                    revision=number,
-                    destination=delivery.destination,
-                    attempt=delivery.attempt + is_waiting,
-                )
 
 
 def _let_go_of_files(study: Study, store: Store, by: str, at: datetime) -> Iterator[str]:

@@ -15,10 +15,10 @@ from datetime import datetime
 from sqlalchemy import ColumnElement, select
 from sqlalchemy.orm import Session
 
+from node.analysis.replace import replace_results
 from node.errors import PermanentError
 from node.study_log.corrections import PATIENT_COLUMNS
 from node.study_log.database import Database, lock_study
-from node.study_log.revisions import images_here, queue_revision
 from node.study_log.tables import CloseReason, Event, PatientCorrection, Study, StudyState
 from node.work_queue import WorkQueue
 
@@ -239,34 +239,31 @@ def _correct_study(
     )
     for keyword, value in after.items():
         setattr(study, PATIENT_COLUMNS[keyword], value)
-    revision, why_not = _analyse_anew(session, queue, study, at)
+    is_received = study.state == StudyState.RECEIVING
+    revision = replace_results(
+        session,
+        queue.enqueue_analysis,
+        study,
+        close_reason=CloseReason.PATIENT,
+        why="The patient was corrected since",
+        at=at,
+    )
+    number = None if revision is None else revision.number
     session.add(
         Event(
             study_id=study.id,
             at=at,
             event="patient_corrected",
-            fields={"keywords": sorted(after), "by": by, "revision": revision},
+            fields={"keywords": sorted(after), "by": by, "revision": number},
         )
     )
+    why_none = ""
+    if number is None:
+        why_none = (
+            "it is still being received, and closes with the correction"
+            if is_received
+            else "it has no image here; have the PACS send it again for new results"
+        )
     return CorrectedStudy(
-        study_instance_uid=study_instance_uid, revision=revision, reason_for_none=why_not
+        study_instance_uid=study_instance_uid, revision=number, reason_for_none=why_none
     )
-
-
-def _analyse_anew(
-    session: Session, queue: WorkQueue, study: Study, at: datetime
-) -> tuple[int | None, str]:
-    if study.state == StudyState.RECEIVING:
-        return None, "it is still being received, and closes with the correction"
-    images = images_here(study)
-    if not images:
-        return None, "it has no image here; have the PACS send it again for new results"
-    revision = queue_revision(
-        session,
-        queue.enqueue_analysis,
-        study,
-        images,
-        close_reason=CloseReason.PATIENT,
-        closed_at=at,
-    )
-    return revision.number, ""

@@ -92,8 +92,8 @@ class DeliveryState(StrEnum):
     PENDING: due now or at `due_at`. IN PROGRESS: a worker sends. UNCONFIRMED: every object was
     acknowledged, and the report on storage commitment is waited for until `due_at`. COMPLETED:
     every object was acknowledged, and confirmed where the destination is asked for that. FAILED:
-    given up, with a reason; one command sends it again. CANCELED: its study was deleted before it
-    had ended.
+    given up, with a reason; one command sends it again. CANCELED: not to be sent any more, with the
+    reason: the study was deleted, its patient corrected, an image replaced or rejected.
     """
 
     PENDING = "PENDING"

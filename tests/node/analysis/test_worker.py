@@ -21,6 +21,7 @@ from node.analysis.sources import SourceInstance
 from node.analysis.worker import AnalysisWorker, kinds_written
 from node.errors import PermanentError, TransientError
 from node.keeping.deletion import delete_study
+from node.keeping.patients import Patient, correct
 from node.keeping.remove import remove_given_up
 from node.report import codes
 from node.report.write import write_results
@@ -712,6 +713,67 @@ def test_reports_of_a_failure_that_was_never_written_down_are_not_left_beside_th
     assert set(files_below(stored.store.path("studies"))) == {
         stored.store.path(row.path) for row in stored.revision().results
     }
+
+
+def test_a_revision_that_was_overtaken_leaves_no_file(stored: Node) -> None:
+    before = files_below(stored.store.path("studies"))
+
+    def be_overtaken(name: str, step: Callable[[], str]) -> str:
+        if name == "report":
+            with stored.database.writing() as session:
+                add_revision(session.scalars(select(Study)).one(), 2)
+        return step()
+
+    stored.worker().analyse(stored.work(), be_overtaken)
+    with stored.database.writing() as session:
+        for revision in session.scalars(select(Revision)):
+            revision.state = StudyState.CANCELED
+    remove_given_up(stored.database, stored.store)
+
+    assert files_below(stored.store.path("studies")) == before
+
+
+@pytest.mark.parametrize("meanwhile", ["analyse", "report", "failure"])
+def test_the_patient_is_corrected_while_a_revision_is_analysed(
+    stored: Node, monkeypatch: pytest.MonkeyPatch, meanwhile: str
+) -> None:
+    """Neither results nor reports of the old patient are listed, delivered or left behind."""
+    before = files_below(stored.store.path("studies"))
+
+    def correct_first(what: Callable[..., Any]) -> Callable[..., Any]:
+        def do(*arguments: Any, **named: Any) -> Any:
+            monkeypatch.undo()
+            correct(
+                stored.database,
+                stored.queue,
+                Patient(patient_id="SECRET-ID"),
+                {"PatientID": "RIGHT"},
+                reason="a test",
+                by="someone",
+                at=NOW,
+            )
+            return what(*arguments, **named)
+
+        return do
+
+    if meanwhile == "failure":
+        stored.analyser.failures = [PermanentError(reason="broken")]
+    if meanwhile == "analyse":
+        monkeypatch.setattr(stored.analyser, "analyse", correct_first(stored.analyser.analyse))
+    else:
+        monkeypatch.setattr(worker_module, "write_results", correct_first(write_results))
+    stored.attempt()
+    first = stored.revision(1)
+    stored.worker().analyse(stored.work(revision=2), lambda _name, step: step())
+    remove_given_up(stored.database, stored.store)
+
+    assert (first.state, first.results, first.deliveries) == (StudyState.CANCELED, [], [])
+    second = stored.revision(2)
+    assert second.state == StudyState.COMPLETED
+    assert len(second.deliveries) == 2
+    assert stored.analyser.sources[0].corrections == {"PatientID": "RIGHT"}
+    made = {stored.store.path(row.path) for row in second.results}
+    assert set(files_below(stored.store.path("studies"))) == set(before) | made
 
 
 @pytest.mark.parametrize("meanwhile", ["analyse", "report", "failure"])

@@ -1,5 +1,6 @@
 """Deliveries over real associations to a PACS on the loopback."""
 
+import threading
 import time
 from collections.abc import Iterator
 from datetime import timedelta
@@ -14,10 +15,11 @@ from delivering import NOW, OBJECTS, DeliveringNode, delivering_node
 from log_entries import add_delivery, revision_entry
 from node.delivery.deliver import Deliverer
 from node.errors import TransientError
+from node.keeping.patients import Patient, correct
 from node.settings import Settings
 from node.study_log.database import Database
 from node.study_log.tables import Delivery, DeliveryState, Revision, Study, StudyState
-from node.work_queue import DeliveryWork
+from node.work_queue import DeliveryWork, WorkQueue
 from peers import LoopbackPACS, association_to, loopback_pacs, silent_peer
 from phantoms import mammogram, to_bytes
 
@@ -219,6 +221,32 @@ def test_a_destination_that_left_the_settings_fails_its_deliveries(node: Deliver
 
     assert node.delivery().state == DeliveryState.FAILED
     assert "pacs in the settings" in node.delivery().reason
+
+
+def test_nothing_more_goes_out_once_the_patient_is_corrected(
+    node: DeliveringNode, pacs: LoopbackPACS, queue: WorkQueue
+) -> None:
+    pacs.delay_s = 0.5
+    trying = threading.Thread(target=node.attempt, args=(node.deliverer(pacs.port),))
+
+    trying.start()
+    pacs.wait_for_requests(1)
+    correct(
+        node.database,
+        queue,
+        Patient(patient_id="SECRET-ID"),
+        {"PatientID": "RIGHT"},
+        reason="a test",
+        by="someone",
+        at=NOW,
+    )
+    under_way = len(pacs.requests) + 1
+    trying.join()
+
+    assert len(pacs.requests) <= under_way < OBJECTS
+    assert node.delivery().state == DeliveryState.CANCELED
+    acknowledged = [row for row in node.delivery().objects if row.acknowledged_at]
+    assert len(acknowledged) == len(pacs.requests)
 
 
 def test_an_object_that_came_with_an_earlier_revision_is_not_sent_again(

@@ -19,7 +19,15 @@ from node.keeping.remove import remove_given_up
 from node.report.write import write_results
 from node.result_kinds import PROFILES, ResultKind
 from node.settings import StudySettings
-from node.study_log.tables import Event, Gone, Rejection, Revision, Study, StudyState
+from node.study_log.tables import (
+    CloseReason,
+    Event,
+    Gone,
+    Rejection,
+    Revision,
+    Study,
+    StudyState,
+)
 from phantoms import rejection_note, screening_study
 
 NOW = BEGIN + timedelta(days=1)
@@ -148,6 +156,43 @@ def test_instances_of_another_study_are_not_heeded_and_counted(bench: Bench) -> 
     assert last_fields(bench, "instances_rejected")["elsewhere"] == 4
 
 
+def test_an_image_of_another_study_is_not_rejected_by_its_uid_alone(tmp_path: Path) -> None:
+    bench = Bench(tmp_path)
+    bench.admit(rejection_note(STUDY[:1]))
+    (elsewhere, *_) = screening_study(seed=5, rows=32, columns=24)
+    elsewhere.SOPInstanceUID = STUDY[0].SOPInstanceUID
+    elsewhere.file_meta.MediaStorageSOPInstanceUID = STUDY[0].SOPInstanceUID
+
+    bench.admit(elsewhere, NOW)
+
+    assert triaged(bench) == ["not a mammogram", None]
+    bench.close()
+
+
+def test_results_of_what_was_rejected_go_nowhere_any_more(bench: Bench) -> None:
+    with bench.database.writing() as session:
+        study = session.scalars(select(Study)).one()
+        study.revisions.append(
+            Revision(
+                number=1,
+                state=StudyState.IN_PROGRESS,
+                close_reason=CloseReason.VIEW_SET,
+                closed_at=BEGIN,
+                weights="",
+                attempt=1,
+                reason="",
+            )
+        )
+        study.state = StudyState.IN_PROGRESS
+
+    bench.admit(rejection_note(STUDY[:1]), NOW)
+
+    with bench.database.reading() as session:
+        revision = session.scalars(select(Revision)).one()
+    assert (revision.state, revision.ended_at) == (StudyState.CANCELED, NOW)
+    assert bench.study().state == StudyState.RECEIVING
+
+
 def test_what_the_archive_keeps_no_longer_goes_without_a_new_revision(bench: Bench) -> None:
     paths = [bench.store.path(instance.path) for instance in bench.instances()]
 
@@ -200,6 +245,49 @@ def test_a_data_set_that_is_accepted_later_stays_rejected(bench: Bench) -> None:
     )
 
     assert triaged(bench)[0] == TriageReason.REJECTED
+
+
+def accept_note(bench: Bench, note: Dataset) -> int | None:
+    """Take a note in the place of the one that came first; give the revision that follows."""
+    bench.admit(note, NOW)
+    return accept(
+        bench.database,
+        bench.store,
+        bench.queue,
+        study_instance_uid=UID,
+        data_set="",
+        by="someone",
+        at=NOW,
+    ).revision
+
+
+@pytest.mark.parametrize("first_title", ["113001", "113000"])
+def test_a_note_that_is_accepted_takes_effect(bench: Bench, first_title: str) -> None:
+    first, second = rejection_note(STUDY[:1]), rejection_note(STUDY[:2])
+    first.ConceptNameCodeSequence[0].CodeValue = first_title
+    second.SOPInstanceUID = second.file_meta.MediaStorageSOPInstanceUID = first.SOPInstanceUID
+    bench.admit(first, NOW)
+    bench.set_state(StudyState.COMPLETED)
+
+    revision = accept_note(bench, second)
+
+    assert revision == 1
+    assert triaged(bench)[:4] == [TriageReason.REJECTED] * 2 + [None] * 2
+    assert last_fields(bench, "instances_rejected")["instances"] == 2
+    with bench.database.reading() as session:
+        (row,) = session.scalars(select(Revision)).all()
+        assert [outcome.instance.laterality for outcome in row.outcomes] == ["R", "L"]
+
+
+def test_a_note_of_retention_that_is_accepted_lets_files_go(bench: Bench) -> None:
+    first, second = rejection_note(STUDY[:1]), rejection_note(STUDY[1:], code_value="113039")
+    second.SOPInstanceUID = second.file_meta.MediaStorageSOPInstanceUID = first.SOPInstanceUID
+    bench.admit(first, NOW)
+    bench.set_state(StudyState.COMPLETED)
+
+    assert accept_note(bench, second) is None
+    assert [i.removed_because for i in bench.instances()[:4]] == [None] + [Gone.EXPIRED] * 3
+    assert bench.study().state == StudyState.COMPLETED
 
 
 def test_a_note_that_is_broken_rejects_what_it_names_soundly() -> None:

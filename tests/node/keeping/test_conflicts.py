@@ -18,6 +18,8 @@ from node.study_log.tables import (
     CloseReason,
     Conflict,
     ConflictState,
+    Delivery,
+    DeliveryState,
     Event,
     InstanceKind,
     Removal,
@@ -116,6 +118,41 @@ def test_the_event_names_no_patient(bench: Bench) -> None:
         assert fields is not None
         assert "Corrected" not in str(fields.fields)
         assert fields.fields["differing_keywords"] == "PatientName,PatientID,ViewPosition"
+
+
+@pytest.mark.parametrize("study_state", [StudyState.COMPLETED, StudyState.RECEIVING])
+def test_results_of_what_was_replaced_go_nowhere_any_more(
+    bench: Bench, study_state: StudyState
+) -> None:
+    with bench.database.writing() as session:
+        study = session.scalars(select(Study)).one()
+        study.revisions.append(
+            Revision(
+                number=1,
+                state=StudyState.COMPLETED,
+                close_reason=CloseReason.QUIET,
+                closed_at=BEGIN,
+                weights="",
+                attempt=1,
+                reason="",
+                deliveries=[
+                    Delivery(
+                        destination="pacs",
+                        state=DeliveryState.PENDING,
+                        attempt=0,
+                        due_at=BEGIN,
+                        reason="",
+                    )
+                ],
+            )
+        )
+        study.state = study_state
+
+    accept_(bench)
+
+    with bench.database.reading() as session:
+        delivery = session.scalars(select(Delivery)).one()
+    assert (delivery.state, delivery.ended_at) == (DeliveryState.CANCELED, SECOND_DAY)
 
 
 def test_a_study_that_is_being_received_takes_it_without_an_analysis_of_its_own(

@@ -9,6 +9,7 @@ import pytest
 from sqlalchemy import select
 
 from bench import BEGIN, Bench, phantom
+from log_entries import add_delivery, study_entry
 from node.errors import PermanentError
 from node.keeping.conflicts import accept
 from node.keeping.deletion import delete_study
@@ -16,7 +17,10 @@ from node.keeping.patients import CorrectedStudy, Patient, correct, merge
 from node.study_log.corrections import corrected_sha256, corrections_of
 from node.study_log.queries import read_study
 from node.study_log.tables import (
+    OPEN_DELIVERIES,
     CloseReason,
+    Delivery,
+    DeliveryState,
     Instance,
     PatientCorrection,
     Revision,
@@ -160,6 +164,57 @@ def test_a_study_whose_files_are_gone_is_corrected_in_the_log(bench: Bench) -> N
 
     assert "has no image here" in corrected.reason_for_none
     assert study(bench).patient_sex == "M"
+
+
+@pytest.mark.parametrize("state", [*OPEN_DELIVERIES, DeliveryState.FAILED])
+@pytest.mark.parametrize("study_state", [StudyState.COMPLETED, StudyState.RECEIVING])
+def test_no_delivery_of_the_old_patient_goes_on(
+    bench: Bench, state: DeliveryState, study_state: StudyState
+) -> None:
+    entry = study_entry(state=StudyState.COMPLETED)
+    entry.state = study_state
+    add_delivery(entry.revisions[0], "pacs", state, statuses=(None,) * 5)
+    add_delivery(entry.revisions[0], "archive", DeliveryState.COMPLETED)
+    with bench.database.writing() as session:
+        session.add(entry)
+
+    correct_(bench, {"PatientName": "Right^Name"}, patient="SECRET-ID")
+
+    with bench.database.reading() as session:
+        ended, completed = session.scalars(select(Delivery).order_by(Delivery.id)).all()
+    assert (ended.state, ended.ended_at) == (DeliveryState.CANCELED, NOW)
+    assert "corrected" in ended.reason
+    assert completed.state == DeliveryState.COMPLETED
+
+
+@pytest.mark.parametrize("state", [StudyState.SCHEDULED, StudyState.IN_PROGRESS])
+def test_an_analysis_under_way_is_ended_in_the_same_transaction(
+    bench: Bench, state: StudyState
+) -> None:
+    entry = study_entry(state=state)
+    with bench.database.writing() as session:
+        session.add(entry)
+
+    (corrected,) = correct_(bench, {"PatientName": "Right^Name"}, patient="SECRET-ID")
+
+    with bench.database.reading() as session:
+        first, second = session.scalars(select(Revision).order_by(Revision.number)).all()
+    assert corrected.revision == 2
+    assert (first.state, first.ended_at) == (StudyState.CANCELED, NOW)
+    assert second.state == StudyState.SCHEDULED
+    assert study(bench, entry.study_instance_uid).state == StudyState.SCHEDULED
+
+
+def test_a_study_without_an_image_that_was_under_way_comes_to_an_end(bench: Bench) -> None:
+    entry = study_entry(state=StudyState.SCHEDULED)
+    for instance in entry.instances:
+        instance.removed_at = BEGIN
+    with bench.database.writing() as session:
+        session.add(entry)
+
+    correct_(bench, {"PatientName": "Right^Name"}, patient="SECRET-ID")
+
+    assert study(bench, entry.study_instance_uid).state == StudyState.SKIPPED
 
 
 def test_a_data_set_that_is_accepted_later_stays_under_the_corrected_patient(
