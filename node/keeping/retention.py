@@ -201,7 +201,7 @@ def _is_settled(before: datetime) -> ColumnElement[bool]:
     )
     not_delivered = exists().where(
         Delivery.revision_id == Revision.id,
-        Delivery.state != DeliveryState.COMPLETED.value,
+        Delivery.state.not_in((DeliveryState.COMPLETED.value, DeliveryState.CANCELED.value)),
         _is_newest(),
     )
     return (

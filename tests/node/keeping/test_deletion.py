@@ -10,14 +10,19 @@ from sqlalchemy import select
 
 from bench import BEGIN, Bench, phantom
 from log_entries import add_conflict, add_delivery, revision_entry, study_entry
+from node.delivery.commitment import Report
+from node.delivery.commitment_log import CommitmentLog
+from node.delivery.due import due_tries
 from node.errors import PermanentError, UnknownStudy
 from node.intake.admit import Admission
 from node.keeping.deletion import Deletion, delete_study
 from node.keeping.remove import remove_given_up
 from node.keeping.whole import Examiner
 from node.rerun import reanalyse, retry
+from node.settings import DestinationSettings
 from node.study_log.queries import read_study
 from node.study_log.tables import (
+    CommitmentRequest,
     ConflictState,
     DeliveryState,
     Gone,
@@ -107,6 +112,34 @@ def test_open_work_is_ended(bench: Bench) -> None:
     assert bench.queue.waiting_or_running() == frozenset()
     assert answer.revisions[1].state is StudyState.CANCELED
     assert answer.deliveries[0].state is DeliveryState.CANCELED
+
+
+def test_a_delivery_that_waits_for_its_report_is_ended_for_good(bench: Bench) -> None:
+    study = study_entry(1)
+    waiting = add_delivery(study.revisions[0], "pacs", DeliveryState.UNCONFIRMED)
+    waiting.due_at = NOW - timedelta(days=1)
+    uids = frozenset(item.result.sop_instance_uid for item in waiting.objects)
+    waiting.commitment_requests.append(
+        CommitmentRequest(transaction_uid="1.2.3", requested_at=BEGIN)
+    )
+    uid = write(bench, study)
+    pacs = DestinationSettings(
+        name="pacs", ae_title="PACS", host="127.0.0.1", port=104, profile="ohif"
+    )
+    settings = bench.settings.model_copy(update={"destinations": (pacs,)})
+    commitment = CommitmentLog(settings=settings, database=bench.database, now=lambda: NOW)
+
+    deletion = delete(bench, uid)
+    commitment.give_up_waiting()
+    report = Report(transaction_uid="1.2.3", committed=frozenset(), failed=dict.fromkeys(uids, 1))
+    is_known = commitment.take_report(report, ae_title="PACS")
+
+    with bench.database.reading() as session:
+        (delivery,) = read_study(session, uid).deliveries
+        assert due_tries(session, NOW + timedelta(days=1)) == []
+    assert (deletion.canceled, deletion.delivered_to, is_known) == (1, ("pacs",), True)
+    assert delivery.state is DeliveryState.CANCELED
+    assert files_below(bench.store.path("studies")) == []
 
 
 def test_what_a_worker_wrote_and_had_no_time_to_log_goes_too(bench: Bench) -> None:

@@ -124,6 +124,10 @@ def _delivery_under_way(study: Study) -> None:
     add_delivery(study.revisions[0], "viewer", DeliveryState.IN_PROGRESS).ended_at = None
 
 
+def _unconfirmed_delivery(study: Study) -> None:
+    add_delivery(study.revisions[0], "viewer", DeliveryState.UNCONFIRMED).ended_at = None
+
+
 def _delivered_late(study: Study) -> None:
     add_delivery(study.revisions[0], "viewer", DeliveryState.COMPLETED).ended_at = DUE
 
@@ -160,6 +164,7 @@ def _failed(study: Study) -> None:
         _failed_delivery,
         _waiting_delivery,
         _delivery_under_way,
+        _unconfirmed_delivery,
         _delivered_late,
         _open_conflict,
         _received_late,
@@ -184,6 +189,15 @@ def test_what_an_older_revision_failed_to_deliver_does_not_matter_any_more(bench
     second = revision_entry(study, number=2, state=StudyState.COMPLETED)
     study.revisions.append(second)
     add_delivery(second, "pacs", DeliveryState.COMPLETED)
+    write(bench, study)
+
+    assert run(bench) == 2
+    assert files(bench) == []
+
+
+def test_a_delivery_that_is_not_to_end_any_more_holds_nothing(bench: Bench) -> None:
+    study = delivered()
+    add_delivery(study.revisions[0], "viewer", DeliveryState.CANCELED)
     write(bench, study)
 
     assert run(bench) == 2
