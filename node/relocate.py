@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from sqlalchemy.engine import make_url
 
 from node.errors import PermanentError
-from node.service.run_files import nothing_running
 from node.settings import DatabaseSettings, Settings
+from node.store import Store
 from node.study_log.copy import copy_log, tables_with_rows
 from node.study_log.database import Database, database_url, has_database, newest_version
 from node.upgrade import migrate
@@ -55,7 +55,7 @@ def copy_to_postgresql(settings: Settings, target: DatabaseSettings) -> Copied:
         raise PermanentError(
             reason="Expected a node with SQLite, found [database] url: it has left SQLite already"
         )
-    with nothing_running(settings.data_dir):
+    with Store(settings.data_dir).alone():
         if not has_database(settings):
             raise PermanentError(reason=f"Expected a study log in {settings.data_dir}, found none")
         url = database_url(settings)

@@ -4,6 +4,7 @@
 
     data_dir/
     ├── lock                                        held by the one node that owns the folder
+    ├── workers                                     held by all workers that run on it
     ├── restoring                                   only while a backup is put into it
     ├── incoming/                                   being received; emptied at start
     └── studies/<Study Instance UID>/
@@ -94,21 +95,61 @@ class Store:
         PermanentError
             If another node holds it, or a restore into it has not come to its end.
         """
-        self._root.mkdir(parents=True, exist_ok=True)
-        with (self._root / "lock").open("a+") as lock:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError as error:
-                raise PermanentError(
-                    reason=f"The data folder {self._root} belongs to another running node. "
-                    "Stop that one, or give this one another data_dir."
-                ) from error
-            if self.is_being_restored and not for_restore:
-                raise PermanentError(
-                    reason=f"A restore into {self._root} was interrupted: run `mammonode restore` "
-                    "once more, or empty the folder."
-                )
+        taken = (
+            f"The data folder {self._root} belongs to another running node. "
+            "Stop that one, or give this one another data_dir."
+        )
+        with self._locked("lock", fcntl.LOCK_EX, taken):
+            if not for_restore:
+                self._require_no_restore()
             yield
+
+    @contextmanager
+    def alone(self, *, for_restore: bool = False) -> Iterator[None]:
+        """Hold the data folder for this process while neither a node nor a worker runs on it.
+
+        Raises
+        ------
+        PermanentError
+            As `owned`, or if a worker runs.
+        """
+        taken = f"A worker still runs on the data folder {self._root}: stop it first"
+        with self.owned(for_restore=for_restore), self._locked("workers", fcntl.LOCK_EX, taken):
+            yield
+
+    @contextmanager
+    def worked_on(self) -> Iterator[None]:
+        """Hold the data folder as a worker does, beside others, as long as the block lasts.
+
+        Raises
+        ------
+        PermanentError
+            If somebody must be alone on it, or a restore into it has not come to its end.
+        """
+        taken = (
+            f"The data folder {self._root} is held by a command that wants it for itself, as "
+            "`mammonode fsck`. Start the worker when that has ended."
+        )
+        with self._locked("workers", fcntl.LOCK_SH, taken):
+            self._require_no_restore()
+            yield
+
+    @contextmanager
+    def _locked(self, name: str, how: int, taken: str) -> Iterator[None]:
+        self._root.mkdir(parents=True, exist_ok=True)
+        with (self._root / name).open("a+") as lock:
+            try:
+                fcntl.flock(lock, how | fcntl.LOCK_NB)
+            except BlockingIOError as error:
+                raise PermanentError(reason=taken) from error
+            yield
+
+    def _require_no_restore(self) -> None:
+        if self.is_being_restored:
+            raise PermanentError(
+                reason=f"A restore into {self._root} was interrupted: run `mammonode restore` "
+                "once more, or empty the folder."
+            )
 
     @property
     def is_being_restored(self) -> bool:

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from node import upgrade
 from node.commands.fsck import Examined, examine, print_finding
 from node.commands.open_log import open_log
 from node.commands.options import progress_bar
@@ -83,7 +84,13 @@ def put_back(
         heading = read_heading(folder)
         shown = progress and heading.has_files
         with progress_bar("Files", heading.files, is_shown=shown) as on_file:
-            restore(folder, Store(settings.data_dir), settings.data_dir, on_file=on_file)
+            restore(
+                folder,
+                Store(settings.data_dir),
+                settings.data_dir,
+                migrate=lambda: upgrade.migrate(settings),
+                on_file=on_file,
+            )
     examined = examine(
         settings,
         mends=False,

@@ -33,15 +33,15 @@ def upgrade(
     Work that an older version queued is carried over. `mammonode serve` does the same at every
     start. It needs a node that is stopped; make a backup before.
     """
-    from node.service.run_files import nothing_running
     from node.settings_loading import load_settings
+    from node.store import Store
     from node.upgrade import look, migrate
 
     settings = load_settings(config)
     before = look(settings)
     after = before
     if not check:
-        with nothing_running(settings.data_dir):
+        with Store(settings.data_dir).alone():
             migrate(settings)
         after = look(settings)
     is_newest = after is not None and after.is_newest

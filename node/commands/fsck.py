@@ -130,11 +130,11 @@ def document_of(examined: Examined) -> dict[str, Any]:
 
 @contextmanager
 def _alone(store: Store) -> Iterator[bool]:
-    """Hold the data folder, if no node does."""
+    """Hold the data folder, if neither a node nor a worker does."""
     with ExitStack() as stack:
         is_alone = True
         try:
-            stack.enter_context(store.owned())
+            stack.enter_context(store.alone())
         except PermanentError:
             is_alone = False
         yield is_alone

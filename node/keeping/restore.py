@@ -9,11 +9,16 @@ from pathlib import Path
 from node.errors import PermanentError
 from node.keeping.backup import Heading, manifest_paths, read_heading
 from node.store import Store, flush_to_disk
-from node.study_log.database import SQLITE_FILE, Database, sqlite_url
+from node.study_log.database import SQLITE_FILE
 
 
 def restore(
-    folder: Path, store: Store, data_dir: Path, *, on_file: Callable[[], None] = lambda: None
+    folder: Path,
+    store: Store,
+    data_dir: Path,
+    *,
+    migrate: Callable[[], None],
+    on_file: Callable[[], None] = lambda: None,
 ) -> Heading:
     """Copy a backup into a data folder; `node.keeping.whole` tells afterwards what is there.
 
@@ -28,6 +33,8 @@ def restore(
         Of the data folder.
     data_dir
         The data folder: new or empty, but for ``studies`` where the backup holds no files.
+    migrate
+        Brings the tables to this software's version, so that commands can read them at once.
     on_file
         Called after each file, for those who show progress.
 
@@ -39,13 +46,13 @@ def restore(
     Raises
     ------
     PermanentError
-        If a node holds the folder, it is not empty, or the backup is damaged or of a newer
-        version.
+        If a node or a worker runs on the folder, it is not empty, or the backup is damaged or of a
+        newer version.
     OSError
         If there is no room, or a disk fails.
     """
     heading = read_heading(folder)
-    with store.owned(for_restore=True):
+    with store.alone(for_restore=True):
         if not store.is_being_restored:
             _require_empty(data_dir, heading)
         store.begin_restore()
@@ -64,7 +71,7 @@ def restore(
             (data_dir / f"{SQLITE_FILE}{suffix}").unlink(missing_ok=True)
         part.replace(data_dir / SQLITE_FILE)
         flush_to_disk(data_dir)
-        _migrate(data_dir)
+        migrate()
         store.end_restore()
     return heading
 
@@ -81,7 +88,7 @@ def _copy(source: Path, store: Store, path: str) -> None:
 
 def _require_empty(data_dir: Path, heading: Heading) -> None:
     """Refuse a folder that holds what a restore would hide or overwrite."""
-    own = {"lock", "run"} | (set() if heading.has_files else {"studies"})
+    own = {"lock", "workers", "run"} | (set() if heading.has_files else {"studies"})
     found = sorted(path.name for path in data_dir.iterdir() if path.name not in own)
     found = [name for name in found if not _is_empty_folder(data_dir / name)]
     if found:
@@ -94,12 +101,3 @@ def _require_empty(data_dir: Path, heading: Heading) -> None:
 
 def _is_empty_folder(path: Path) -> bool:
     return path.is_dir() and not any(path.iterdir())
-
-
-def _migrate(data_dir: Path) -> None:
-    """Bring the tables to this software's version, so that commands can read them at once."""
-    database = Database(sqlite_url(data_dir / SQLITE_FILE))
-    try:
-        database.migrate()
-    finally:
-        database.close()

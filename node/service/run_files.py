@@ -115,35 +115,22 @@ def held_lock(data_dir: Path, name: str, *, wait_s: float, holder: str) -> Itera
 
 @contextmanager
 def first_free_slot(data_dir: Path, prefix: str) -> Iterator[str]:
-    """Hold the first worker slot that no other process holds, and give its stable name."""
-    number = 1
-    while True:
-        slot = f"{prefix}-{number}"
-        with (run_folder(data_dir) / f"{slot}.slot").open("a") as lock:
-            if _try_lock(lock.fileno()):
-                yield slot
-                return
-        number += 1
-
-
-@contextmanager
-def nothing_running(data_dir: Path) -> Iterator[None]:
-    """Hold the data folder while no node, and no role of one, runs on it.
+    """Hold the first worker slot that no other process holds, and give its stable name.
 
     Raises
     ------
     PermanentError
-        If one runs.
+        If no worker may run on the data folder now.
     """
-    with Store(data_dir).owned():
-        for path in run_folder(data_dir).glob("*.slot"):
-            with path.open("a") as lock:
-                if not _try_lock(lock.fileno()):
-                    raise PermanentError(
-                        reason=f"Worker {path.stem} still runs on the data folder {data_dir}: "
-                        "stop it first"
-                    )
-        yield
+    with Store(data_dir).worked_on():
+        number = 1
+        while True:
+            slot = f"{prefix}-{number}"
+            with (run_folder(data_dir) / f"{slot}.slot").open("a") as lock:
+                if _try_lock(lock.fileno()):
+                    yield slot
+                    return
+            number += 1
 
 
 def _try_lock(descriptor: int) -> bool:

@@ -145,3 +145,19 @@ def test_a_store_that_runs_for_years_does_not_remember_every_folder_that_it_made
 
     assert len(store._flushed) <= 5
     assert len(store.study_places()) == 20
+
+
+def test_whoever_must_be_alone_waits_for_no_worker_and_lets_none_start(store: Store) -> None:
+    with store.worked_on(), store.worked_on():
+        with pytest.raises(PermanentError, match="A worker still runs"), store.alone():
+            pass
+        with store.owned():
+            pass
+    with (
+        store.alone(),
+        pytest.raises(PermanentError, match="a command that wants it for itself"),
+        store.worked_on(),
+    ):
+        pass
+    with store.worked_on():
+        pass

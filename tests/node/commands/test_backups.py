@@ -50,6 +50,19 @@ def test_a_backup_is_restored_and_looked_at(
     assert "Expected an empty data folder" in again.err
 
 
+def test_what_is_restored_has_the_tables_of_this_version_all_of_them(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run(capsys, "backup", str(tmp_path / "monday"))
+    before = run(capsys, "database", "upgrade", "--check")
+    monkeypatch.setenv("MAMMONODE_DATA_DIR", str(tmp_path / "restored"))
+
+    run(capsys, "restore", str(tmp_path / "monday"))
+
+    assert before.code == ExitCode.FAILURE  # of the queue there are none yet
+    assert run(capsys, "database", "upgrade", "--check").code == 0
+
+
 def test_files_that_a_restore_lacks_are_named_and_end_with_1(
     capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -10,6 +10,7 @@ from bench import Bench, phantom
 from command_line import run
 from node.commands.options import ExitCode
 from node.keeping.whole import Examiner, Finding
+from node.service.run_files import first_free_slot
 
 
 @pytest.fixture(autouse=True)
@@ -59,6 +60,17 @@ def test_beside_a_running_node_it_says_what_it_passed_over(
     capsys: pytest.CaptureFixture[str], bench: Bench
 ) -> None:
     with bench.store.owned():
+        ended = run(capsys, "fsck")
+
+    assert ended.code == 0
+    assert "A node runs on this data folder" in ended.err
+
+
+def test_a_worker_alone_is_a_node_that_runs(
+    capsys: pytest.CaptureFixture[str], bench: Bench
+) -> None:
+    (bench.store.incoming / "of another machine").touch()
+    with first_free_slot(bench.settings.data_dir, "worker"):
         ended = run(capsys, "fsck")
 
     assert ended.code == 0

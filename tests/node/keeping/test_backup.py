@@ -52,7 +52,7 @@ def back_up_(
 
 
 def restore_(folder: Path, data_dir: Path) -> None:
-    restore(folder, Store(data_dir), data_dir)
+    restore(folder, Store(data_dir), data_dir, migrate=lambda: None)
 
 
 def contents(data_dir: Path) -> dict[str, bytes]:
@@ -212,9 +212,11 @@ def test_an_interrupted_restore_keeps_nodes_away_and_is_begun_anew(
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        restore(folder, Store(data_dir), data_dir, on_file=die_after_one)
+        restore(folder, Store(data_dir), data_dir, migrate=lambda: None, on_file=die_after_one)
 
     with pytest.raises(PermanentError, match="was interrupted"), Store(data_dir).owned():
+        pass
+    with pytest.raises(PermanentError, match="was interrupted"), Store(data_dir).worked_on():
         pass
     restore_(folder, data_dir)
     assert contents(data_dir) == contents(bench.settings.data_dir)
