@@ -110,6 +110,7 @@ def delete_study(
     # The log decides; a worker that takes one of these all the same finds that it has ended.
     for work in open_work:
         queue.cancel(work)
+    database.empty_write_ahead_log()
     deletion = Deletion(
         study_instance_uid=study_instance_uid,
         files=files,

@@ -29,6 +29,8 @@ logger = logging.getLogger(__name__)
 
 SQLITE_FILE = "mammonode.sqlite"
 BUSY_TIMEOUT_S = 30
+CHECKPOINT_WAIT_S = 2
+"""For those who read the write-ahead log; nobody else writes meanwhile."""
 CONNECT_TIMEOUT_S = 10
 """For a PostgreSQL server to answer; by default a silent one would be waited for over minutes."""
 MIGRATIONS = Path(__file__).parent / "migrations"
@@ -169,6 +171,28 @@ class Database:
             version = connection.scalar(statement)
             return None if version is None else str(version)
 
+    def empty_write_ahead_log(self) -> bool:
+        """Leave nothing of older values beside the SQLite file; PostgreSQL sees to that itself.
+
+        Returns
+        -------
+        is_empty
+            False if others read or wrote for longer than ``CHECKPOINT_WAIT_S``: then what they read
+            stays there until it is written over.
+        """
+        if not self._is_sqlite:
+            return True
+        connection = self.engine.raw_connection()
+        try:
+            cursor = connection.cursor()
+            cursor.execute(f"PRAGMA busy_timeout = {CHECKPOINT_WAIT_S * 1000}")
+            cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+            is_busy = cursor.fetchone()[0]
+            cursor.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT_S * 1000}")
+        finally:
+            connection.close()
+        return not is_busy
+
     def close(self) -> None:
         """Close all connections that are not in use."""
         self.engine.dispose()
@@ -218,6 +242,8 @@ def _set_up_sqlite(dbapi_connection: Any, _entry: ConnectionPoolEntry) -> None:
     cursor.execute("PRAGMA journal_mode = WAL")
     cursor.execute("PRAGMA synchronous = FULL")
     cursor.execute("PRAGMA foreign_keys = ON")
+    # What a row said of a patient is overwritten with zeros where it is deleted or replaced.
+    cursor.execute("PRAGMA secure_delete = ON")
     cursor.close()
 
 

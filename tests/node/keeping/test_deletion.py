@@ -16,10 +16,12 @@ from node.delivery.due import due_tries
 from node.errors import PermanentError, UnknownStudy
 from node.intake.admit import Admission
 from node.keeping.deletion import Deletion, delete_study
+from node.keeping.patients import Patient, correct
 from node.keeping.remove import remove_given_up
 from node.keeping.whole import Examiner
 from node.rerun import reanalyse, retry
 from node.settings import DestinationSettings
+from node.study_log.database import SQLITE_FILE
 from node.study_log.queries import read_study
 from node.study_log.tables import (
     CommitmentRequest,
@@ -166,6 +168,42 @@ def test_deleting_again_changes_nothing(bench: Bench) -> None:
     assert (again.was_deleted, again.files) == (True, 0)
     assert answer.deletion is not None
     assert answer.deletion.reason == "the first reason"
+
+
+def test_what_the_rows_said_of_the_patient_is_nowhere_in_the_database_file(
+    tmp_path: Path,
+) -> None:
+    bench = Bench(tmp_path)
+    for seed in range(30):
+        bench.admit(phantom(seed=seed, PatientName=f"SECRET^NAME{seed}", PatientID=f"SECRET{seed}"))
+    for name in ("CORRECTED", "AGAIN"):
+        correct(
+            bench.database,
+            bench.queue,
+            Patient(patient_id="SECRET7"),
+            {"PatientName": f"SECRET^NAME7^{name}"},
+            reason="a test",
+            by="someone",
+            at=NOW,
+        )
+    said = (b"SECRET^NAME7", b"SECRET7")
+    before = database_bytes(bench)
+
+    delete(bench, str(phantom(seed=7).StudyInstanceUID))
+
+    after = database_bytes(bench)
+    assert [text in before for text in said] == [True, True]
+    assert [text in after for text in said] == [False, False]
+    assert b"SECRET^NAME8" in after
+    bench.close()
+
+
+def database_bytes(bench: Bench) -> bytes:
+    """Read all that SQLite keeps on the disk."""
+    file = bench.settings.data_dir / SQLITE_FILE
+    return b"".join(
+        path.read_bytes() for path in sorted(file.parent.glob(f"{file.name}*")) if path.is_file()
+    )
 
 
 def test_a_deletion_has_a_reason_and_a_study(bench: Bench) -> None:
