@@ -4,7 +4,7 @@ import ssl
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
-from pynetdicom import AE
+from pynetdicom import AE, evt
 from pynetdicom.association import Association
 from pynetdicom.events import EventHandlerType
 from pynetdicom.presentation import PresentationContext
@@ -96,10 +96,22 @@ def request_association(
         contexts=list(contexts),
         ae_title=destination.ae_title,
         tls_args=(_tls_context(destination), destination.host) if destination.tls else None,
-        evt_handlers=list(evt_handlers),
+        evt_handlers=[(evt.EVT_CONN_OPEN, _bound_its_waits), *evt_handlers],
     )
     give_checkpoint(association)
     return association
+
+
+def _bound_its_waits(event: evt.Event) -> None:
+    """Let no read or write wait without end for a peer that falls silent, or deaf, within a PDU.
+
+    pynetdicom's own time-outs count between PDUs; the thread that is in the middle of one would
+    wait for ever, and whoever ends the association would wait for that thread.
+    """
+    assoc = event.assoc
+    connection = assoc.dul.socket
+    if connection is not None and connection.socket is not None:
+        connection.socket.settimeout(assoc.network_timeout)
 
 
 def _tls_context(destination: DestinationSettings) -> ssl.SSLContext:

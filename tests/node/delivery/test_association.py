@@ -1,6 +1,7 @@
-"""Deliveries over TLS, with certificates made here."""
+"""Deliveries over TLS, with certificates made here; and to peers that fall silent."""
 
 import ssl
+import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,11 +9,16 @@ from typing import Any
 
 import pytest
 import trustme
+from sqlalchemy import select, update
 
 from delivering import DeliveringNode, delivering_node
+from half_dead import FallsSilent, half_dead_peer
 from node.check import Verdict, run_checks
-from node.study_log.tables import DeliveryState
+from node.study_log.tables import DeliveryObject, DeliveryState, Result
 from peers import LoopbackPACS, loopback_pacs
+from phantoms import mammogram, to_bytes
+
+GIVEN_UP_S = 30
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -169,3 +175,48 @@ def test_the_check_of_a_destination_speaks_tls(
     assert verdict(tls_ca_file=certificates.ca_file, **known) is Verdict.OK
     assert verdict(tls_ca_file=certificates.other_ca_file, **known) is Verdict.FAIL
     assert verdict(tls_ca_file="/nowhere/ca.pem", **known) is Verdict.FAIL
+
+
+@pytest.mark.parametrize("confirm", ["none", "commitment", "query"])
+@pytest.mark.parametrize("falls_silent", FallsSilent)
+def test_a_peer_that_falls_silent_is_waited_for_no_longer_than_agreed(
+    tmp_path: Path, falls_silent: FallsSilent, confirm: str
+) -> None:
+    """Be it a C-STORE, an N-ACTION or a C-FIND that is under way; and no thread is left waiting."""
+    time_outs = dict.fromkeys(
+        ("connection_timeout_s", "acse_timeout_s", "dimse_timeout_s", "network_timeout_s"), 0.5
+    )
+    with (
+        delivering_node(tmp_path) as node,
+        loopback_pacs() as pacs,
+        half_dead_peer(pacs.port, falls_silent) as port,
+    ):
+        if confirm == "none":
+            make_large(node)
+        else:
+            acknowledge_all(node)
+        deliverer = node.deliverer(port, confirm=confirm, **time_outs)
+        trying = threading.Thread(target=node.attempt, args=(deliverer,), daemon=True)
+        trying.start()
+        trying.join(GIVEN_UP_S)
+
+        assert not trying.is_alive()
+        assert node.delivery().state == DeliveryState.PENDING
+        left = [t.name for t in threading.enumerate() if t.name.startswith("RequestorThread")]
+        assert left == []
+
+
+def make_large(node: DeliveringNode) -> None:
+    """Let the first object be one that no socket takes in at once."""
+    with node.database.reading() as session:
+        result = session.scalars(select(Result).order_by(Result.id)).first()
+        assert result is not None
+    ds = mammogram(rows=3000, columns=2000, study_instance_uid=node.study_instance_uid)
+    ds.SOPInstanceUID = ds.file_meta.MediaStorageSOPInstanceUID = result.sop_instance_uid
+    node.store.keep_bytes(to_bytes(ds), result.path)
+
+
+def acknowledge_all(node: DeliveringNode) -> None:
+    """Let nothing be left to send, only to be asked for."""
+    with node.database.writing() as session:
+        session.execute(update(DeliveryObject).values(acknowledged_at=node.now))
