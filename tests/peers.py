@@ -109,6 +109,8 @@ class LoopbackPACS:
         SOP Instance UIDs that C-FIND does not find, though they were received.
     query_delay_s
         How long it takes over each C-FIND.
+    query_status
+        What it answers each C-FIND with; 0: the matches.
     queries
         SOP Instance UIDs of each C-FIND request, in order.
     not_committed
@@ -133,6 +135,7 @@ class LoopbackPACS:
     associations: int = 0
     not_listed: set[str] = field(default_factory=set)
     query_delay_s: float = 0.0
+    query_status: int = SUCCESS
     queries: list[list[str]] = field(default_factory=list)
     not_committed: dict[str, int] = field(default_factory=dict)
     reports_to: "ReportsTo" = field(default_factory=lambda: ReportsTo())
@@ -242,6 +245,9 @@ class LoopbackPACS:
         with self._changed:
             self.queries.append(asked)
             here = list(self.received)
+        if self.query_status != SUCCESS:
+            yield self.query_status, None
+            return
         for ds in here:
             is_asked = (
                 ds.SOPInstanceUID in asked

@@ -19,6 +19,8 @@ from node.settings import DeliverySettings, DestinationSettings
 SUCCESS = 0x0000
 PENDING = (0xFF00, 0xFF01)
 """A match; the second says that not all optional keys were supported (PS3.4 C.4.1.1.4)."""
+UNABLE_TO_PROCESS = range(0xC000, 0xD000)
+"""Of C-FIND (PS3.4 C.4.1.1.4), and no verdict on the query, as it is on an object for C-STORE."""
 UIDS_AT_ONCE = 100
 """UIDs in one query; each takes up to 65 bytes, and some archives cut a long list."""
 
@@ -118,7 +120,8 @@ def _matches(
             return
         if status not in PENDING:
             reason = f"{destination.ae_title} answered C-FIND with 0x{status:04X}"
-            if classify_status(status) is StatusClass.TRANSIENT:
+            is_transient = classify_status(status) is StatusClass.TRANSIENT
+            if is_transient or status in UNABLE_TO_PROCESS:
                 raise TransientError(reason=reason)
             raise PermanentError(reason=reason)
         if identifier is not None and "SOPInstanceUID" in identifier:

@@ -106,3 +106,27 @@ def test_an_archive_that_falls_silent_over_the_query_is_asked_again(node: Delive
 
     assert node.delivery().state == DeliveryState.PENDING
     assert "no whole answer to C-FIND" in node.delivery().reason
+
+
+@pytest.mark.parametrize(
+    ("status", "state"),
+    [
+        (0xA700, DeliveryState.PENDING),
+        (0xC001, DeliveryState.PENDING),
+        (0x0110, DeliveryState.PENDING),
+        (0xFE00, DeliveryState.PENDING),
+        (0xA900, DeliveryState.FAILED),
+        (0x0122, DeliveryState.FAILED),
+        (0x0124, DeliveryState.FAILED),
+    ],
+)
+def test_the_status_of_the_query_decides_whether_it_is_asked_again(
+    node: DeliveringNode, status: int, state: DeliveryState
+) -> None:
+    """An archive that is unable to process a query (0xC001) may be able to later."""
+    with loopback_pacs() as pacs:
+        pacs.query_status = status
+        node.attempt(node.deliverer(pacs.port, confirm="query"))
+
+    assert node.delivery().state == state
+    assert f"answered C-FIND with 0x{status:04X}" in node.delivery().reason
