@@ -5,7 +5,6 @@ result, or be sent, after it. What a worker has in hand at that moment it finds 
 object that is on its way may still arrive.
 """
 
-from collections.abc import Sequence
 from datetime import datetime
 
 from sqlalchemy.orm import Session
@@ -68,7 +67,7 @@ def replace_results(
     )
 
 
-def end_open_work(study: Study, why: str, at: datetime) -> Sequence[Work]:
+def end_open_work(study: Study, why: str, at: datetime) -> list[Work]:
     """End every analysis and delivery of a study that has not come to its end.
 
     A delivery that failed is ended too, so that nobody sends it again.

@@ -28,7 +28,7 @@ from node.study_log.tables import (
     Study,
     StudyState,
 )
-from node.work_queue import WorkQueue
+from node.work_queue import Work, WorkQueue
 
 logger = logging.getLogger(__name__)
 
@@ -100,9 +100,8 @@ def delete_study(
             raise UnknownStudy(study_instance_uid=study_instance_uid)
         was_deleted = study.state == StudyState.DELETED
         delivered_to = _delivered_to(study)
-        if was_deleted:
-            files, open_work = 0, ()
-        else:
+        files, open_work = 0, list[Work]()
+        if not was_deleted:
             open_work = end_open_work(study, "The study was deleted on request", at)
             files = len(promises_of(session, study_instance_uid))
             give_up(session, study, _let_go_of_files(study, store, by, at), at)

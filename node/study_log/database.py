@@ -187,11 +187,11 @@ class Database:
             cursor = connection.cursor()
             cursor.execute(f"PRAGMA busy_timeout = {CHECKPOINT_WAIT_S * 1000}")
             cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-            is_busy = cursor.fetchone()[0]
+            row = cursor.fetchone()
             cursor.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT_S * 1000}")
         finally:
             connection.close()
-        return not is_busy
+        return row is not None and row[0] == 0
 
     def close(self) -> None:
         """Close all connections that are not in use."""

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import trustme
+from pydicom.uid import UID
 from sqlalchemy import select, update
 
 from delivering import DeliveringNode, delivering_node
@@ -183,7 +184,7 @@ def test_a_peer_that_falls_silent_is_waited_for_no_longer_than_agreed(
     tmp_path: Path, falls_silent: FallsSilent, confirm: str
 ) -> None:
     """Be it a C-STORE, an N-ACTION or a C-FIND that is under way; and no thread is left waiting."""
-    time_outs = dict.fromkeys(
+    time_outs: dict[str, Any] = dict.fromkeys(
         ("connection_timeout_s", "acse_timeout_s", "dimse_timeout_s", "network_timeout_s"), 0.5
     )
     with (
@@ -212,7 +213,7 @@ def make_large(node: DeliveringNode) -> None:
         result = session.scalars(select(Result).order_by(Result.id)).first()
         assert result is not None
     ds = mammogram(rows=3000, columns=2000, study_instance_uid=node.study_instance_uid)
-    ds.SOPInstanceUID = ds.file_meta.MediaStorageSOPInstanceUID = result.sop_instance_uid
+    ds.SOPInstanceUID = ds.file_meta.MediaStorageSOPInstanceUID = UID(result.sop_instance_uid)
     node.store.keep_bytes(to_bytes(ds), result.path)
 
 
