@@ -7,16 +7,21 @@ from pathlib import Path
 
 from pydicom import dcmread
 from pydicom.dataset import Dataset
+from pydicom.errors import InvalidDicomError
 from pynetdicom import _config
 from pynetdicom.association import Association
 from pynetdicom.presentation import build_context
 
+from model.attributes import VALUE_ERRORS
 from node.delivery.association import associated
 from node.delivery.statuses import StatusClass
 from node.errors import PermanentError, TransientError
 from node.settings import DeliverySettings, DestinationSettings
 
 logger = logging.getLogger(__name__)
+
+_NOT_DICOM = (*VALUE_ERRORS, InvalidDicomError, AttributeError, EOFError)
+_LOOK_CLOSER = "`mammonode fsck` looks at all, `mammonode studies reanalyse` makes new ones"
 
 UNANSWERED_IN_A_ROW = 2
 """So many objects may each end their association without an answer before the try is ended."""
@@ -101,11 +106,22 @@ def send(
         If no association could be had, or several in a row ended without an answer; objects that
         have been answered are done.
     PermanentError
-        If a file is not what was stored there, or the files for TLS cannot be used.
+        If the files for TLS cannot be used.
     """
     # Send from the file, without a detour through an encoder.
     _config.STORE_SEND_CHUNKED_DATASET = True
-    waiting = [(item, _transfer_syntax_of(item)) for item in objects]
+    waiting = []
+    for item in objects:
+        try:
+            waiting.append((item, _transfer_syntax_of(item)))
+        except (TransientError, PermanentError) as error:
+            is_transient = isinstance(error, TransientError)
+            yield Answer(
+                key=item.key,
+                status=None,
+                problem=error.reason,
+                problem_class=StatusClass.TRANSIENT if is_transient else StatusClass.PERMANENT,
+            )
     unanswered = 0
     while waiting:
         pairs = sorted({(item.sop_class_uid, syntax) for item, syntax in waiting})
@@ -169,14 +185,28 @@ def _send_one(
 
 
 def _transfer_syntax_of(item: StoredObject) -> str:
-    """Read how the file is encoded, and make sure that it is the object it should be."""
-    meta = dcmread(item.path, specific_tags=[], stop_before_pixels=True).file_meta
-    if str(meta.MediaStorageSOPInstanceUID) != item.sop_instance_uid:
-        raise PermanentError(
-            reason=f"Expected SOP Instance UID {item.sop_instance_uid} in the stored file, "
-            f"found {meta.MediaStorageSOPInstanceUID}"
-        )
-    return str(meta.TransferSyntaxUID)
+    """Read how the file is encoded, and make sure that it is the object it should be.
+
+    Raises
+    ------
+    TransientError
+        If the disk does not give it now.
+    PermanentError
+        If it is gone, or is not what was stored there.
+    """
+    try:
+        meta = dcmread(item.path, specific_tags=[], stop_before_pixels=True).file_meta
+        found = str(meta.MediaStorageSOPInstanceUID), str(meta.TransferSyntaxUID)
+    except FileNotFoundError as error:
+        raise PermanentError(reason=f"a stored file is gone; {_LOOK_CLOSER}") from error
+    except OSError as error:
+        raise TransientError(reason=f"a stored file cannot be read: {error.strerror}") from error
+    except _NOT_DICOM as error:
+        raise PermanentError(reason=f"a stored file is damaged; {_LOOK_CLOSER}") from error
+    sop_instance_uid, transfer_syntax_uid = found
+    if sop_instance_uid != item.sop_instance_uid:
+        raise PermanentError(reason=f"a stored file is of another object; {_LOOK_CLOSER}")
+    return transfer_syntax_uid
 
 
 def _broken(destination: DestinationSettings) -> str:

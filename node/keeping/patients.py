@@ -96,8 +96,8 @@ def correct(
     Raises
     ------
     PermanentError
-        If no study fits, several issuers have given that Patient ID and none is named, or an
-        attribute is not accepted.
+        If no study fits, several issuers have given that Patient ID and none is named, there is no
+        Patient ID and no single study is named, or an attribute is not accepted.
     """
     if not after:
         raise PermanentError(reason="Expected at least one attribute to correct, found none")
@@ -105,6 +105,11 @@ def correct(
         raise PermanentError(reason="Expected a reason that stays in the log, found none")
     for keyword, value in after.items():
         _check(keyword, value)
+    if not patient.patient_id.strip() and study_instance_uid is None:
+        raise PermanentError(
+            reason="Expected a Patient ID: studies without one need not be of one patient. Name "
+            "one of them with --study."
+        )
     with database.reading() as session:
         _require_one_issuer(session, patient, "--from-issuer")
         uids = _studies_of(session, patient, study_instance_uid)

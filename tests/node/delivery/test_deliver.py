@@ -18,7 +18,14 @@ from node.errors import TransientError
 from node.keeping.patients import Patient, correct
 from node.settings import Settings
 from node.study_log.database import Database
-from node.study_log.tables import Delivery, DeliveryState, Revision, Study, StudyState
+from node.study_log.tables import (
+    Delivery,
+    DeliveryState,
+    Result,
+    Revision,
+    Study,
+    StudyState,
+)
 from node.work_queue import DeliveryWork, WorkQueue
 from peers import LoopbackPACS, association_to, loopback_pacs, silent_peer
 from phantoms import mammogram, to_bytes
@@ -348,6 +355,38 @@ def test_the_status_decides_what_becomes_of_the_delivery(
     assert delivery.state == state
     assert delivery.objects[-1].status == status
     assert (delivery.objects[-1].acknowledged_at is not None) == (state == DeliveryState.COMPLETED)
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"), [(None, "is gone"), (b"no DICOM", "is damaged"), (b"", "is damaged")]
+)
+def test_an_object_whose_file_is_lost_holds_up_no_other(
+    node: DeliveringNode, pacs: LoopbackPACS, content: bytes | None, reason: str
+) -> None:
+    with node.database.reading() as session:
+        (lost, *_) = session.scalars(select(Result).order_by(Result.id)).all()
+    node.store.remove(lost.path)
+    if content is not None:
+        node.store.keep_bytes(content, lost.path)
+
+    node.attempt(node.deliverer(pacs.port))
+
+    assert [str(ds.SOPInstanceUID) for ds in pacs.received] == node.uids[1:]
+    assert node.delivery().state == DeliveryState.FAILED
+    assert f"1 of the objects: a stored file {reason}" in node.delivery().reason
+    assert "mammonode fsck" in node.delivery().reason
+
+
+def test_nothing_is_asked_of_a_destination_when_no_file_is_left(node: DeliveringNode) -> None:
+    with node.database.reading() as session:
+        for result in session.scalars(select(Result)):
+            node.store.remove(result.path)
+
+    with loopback_pacs() as pacs:
+        node.attempt(node.deliverer(pacs.port))
+        assert pacs.associations == 0
+
+    assert node.delivery().state == DeliveryState.FAILED
 
 
 def test_what_may_go_through_later_is_tried_before_anything_is_given_up(

@@ -274,6 +274,26 @@ def test_one_patient_id_of_two_issuers_needs_its_issuer(bench: Bench) -> None:
     assert (study(bench).patient_sex, study(bench, "1.2.3").patient_sex) == ("F", "M")
 
 
+def test_studies_without_a_patient_id_are_not_of_one_patient(bench: Bench) -> None:
+    bench.admit(phantom(StudyInstanceUID="1.2.3", SOPInstanceUID="1.2.3.4", PatientID=""))
+    bench.admit(phantom(StudyInstanceUID="1.2.5", SOPInstanceUID="1.2.5.4", PatientID=""))
+
+    with pytest.raises(PermanentError, match="studies without one need not be of one patient"):
+        correct_(bench, {"PatientID": "RIGHT"}, patient="")
+    correct(
+        bench.database,
+        bench.queue,
+        Patient(patient_id=""),
+        {"PatientID": "RIGHT"},
+        reason="a test",
+        by="someone",
+        at=NOW,
+        study_instance_uid="1.2.3",
+    )
+
+    assert (study(bench, "1.2.3").patient_id, study(bench, "1.2.5").patient_id) == ("RIGHT", "")
+
+
 @pytest.mark.parametrize(
     ("keyword", "value"),
     [
