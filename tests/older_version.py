@@ -9,17 +9,22 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import sqlalchemy as sa
+from alembic import command
 from pydicom.dataset import Dataset
 
 import study_results
 from node.analysis import record
 from node.header import dataset_offset
+from node.study_log.database import _alembic_config
+from node.work_queue import WorkQueue, engine_table
 from phantoms import mammogram, screening_study, to_bytes, uid
 
 WORKFLOW_VERSION_BEFORE = "1"
 WORKFLOW_VERSION_LONG_BEFORE = "0"
 """Of a version whose workflows had other steps than those of today."""
 
+_OF_THE_ENGINE = ("workflow_status", "workflow_input", "operation_outputs")
 _SCHEMA = Path(__file__).with_suffix(".sql")
 _MOMENT = "2026-03-02 09:30:00.000000"
 _EPOCH_MS = int(datetime(2026, 3, 2, 9, 30, tzinfo=UTC).timestamp()) * 1000
@@ -32,13 +37,20 @@ class OlderDataFolder:
     ----------
     data_dir
         Made here.
+    url
+        Of a PostgreSQL database without tables; empty: SQLite in the data folder.
     """
 
-    def __init__(self, data_dir: Path) -> None:
+    def __init__(self, data_dir: Path, *, url: str = "") -> None:
         self._data_dir = data_dir
         data_dir.mkdir()
-        with closing(self._connect()) as connection:
-            connection.executescript(_SCHEMA.read_text(encoding="utf-8"))
+        file = data_dir / "mammonode.sqlite"
+        self._engine = sa.create_engine(url or f"sqlite:///{file}", poolclass=sa.NullPool)
+        if url:
+            _make_first_tables(self._engine)
+        else:
+            with closing(sqlite3.connect(file)) as connection:
+                connection.executescript(_SCHEMA.read_text(encoding="utf-8"))
 
     def add_study(self, seed: int, state: str) -> str:
         """Add a screening study, with a revision unless it is receiving; give its UID."""
@@ -97,11 +109,14 @@ class OlderDataFolder:
         """Let a worker have been killed after the first step, whose outcome is in its file."""
         self.queue_analysis(study_uid, workflow_version=workflow_version)
         workflow_id = f"analysis/{study_uid}/1/1"
-        with closing(self._connect()) as connection, connection:
+        with self._engine.begin() as connection:
             connection.execute(
-                "UPDATE workflow_status SET status = 'PENDING', executor_id = ?, "
-                "recovery_attempts = 1, started_at_epoch_ms = ? WHERE workflow_uuid = ?",
-                (worker_slot, _EPOCH_MS, workflow_id),
+                sa.text(
+                    f"UPDATE {self._table('workflow_status')} SET status = 'PENDING', "
+                    "executor_id = :slot, recovery_attempts = 1, started_at_epoch_ms = :at "
+                    "WHERE workflow_uuid = :id"
+                ),
+                {"slot": worker_slot, "at": _EPOCH_MS, "id": workflow_id},
             )
         self._insert(
             "operation_outputs",
@@ -124,12 +139,14 @@ class OlderDataFolder:
         ds = mammogram(seed=7, rows=64, columns=48, study_instance_uid=study_uid)
         place = f"studies/{study_uid}/results/1/{ds.SOPInstanceUID}.dcm"
         self._write(place, to_bytes(ds))
-        with closing(self._connect()) as connection:
-            (revision_id,) = connection.execute(
-                "SELECT revision.id FROM revision JOIN study ON study.id = study_id "
-                "WHERE study_instance_uid = ?",
-                (study_uid,),
-            ).fetchone()
+        with self._engine.connect() as connection:
+            revision_id = connection.scalar(
+                sa.text(
+                    "SELECT revision.id FROM revision JOIN study ON study.id = study_id "
+                    "WHERE study_instance_uid = :uid"
+                ),
+                {"uid": study_uid},
+            )
         result_id = self._insert(
             "result",
             revision_id=revision_id,
@@ -214,14 +231,19 @@ class OlderDataFolder:
         )
 
     def _insert(self, table: str, **values: Any) -> int:
+        """Add a row, and give its id; 0 for a row of the engine, which has none."""
         columns = ", ".join(f'"{name}"' for name in values)
-        marks = ", ".join("?" for _ in values)
-        with closing(self._connect()) as connection, connection:
-            cursor = connection.execute(
-                f"INSERT INTO {table} ({columns}) VALUES ({marks})",
-                tuple(values.values()),
+        marks = ", ".join(f":{name}" for name in values)
+        statement = f"INSERT INTO {self._table(table)} ({columns}) VALUES ({marks})"
+        has_id = table not in _OF_THE_ENGINE
+        with self._engine.begin() as connection:
+            added = connection.execute(
+                sa.text(f"{statement} RETURNING id" if has_id else statement), values
             )
-        return cursor.lastrowid or 0
+            return int(added.scalar_one()) if has_id else 0
+
+    def _table(self, name: str) -> str:
+        return engine_table(self._engine.dialect.name, name) if name in _OF_THE_ENGINE else name
 
     def _write(self, place: str, content: bytes) -> Path:
         path = self._data_dir / place
@@ -229,8 +251,16 @@ class OlderDataFolder:
         path.write_bytes(content)
         return path
 
-    def _connect(self) -> sqlite3.Connection:
-        return sqlite3.connect(self._data_dir / "mammonode.sqlite")
+
+def _make_first_tables(engine: sa.Engine) -> None:
+    """Make the tables of study log 0001, by the migration that made them, and the engine's own."""
+    config = _alembic_config()
+    with engine.begin() as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0001")
+    queue = WorkQueue(engine.url.render_as_string(hide_password=False))
+    queue.migrate()
+    queue.close()
 
 
 def as_record_of_format_2(path: Path) -> None:
