@@ -10,38 +10,29 @@ given up ends as FAILED, with reports that say so, in the same one transaction.
 """
 
 import logging
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Protocol
 
-from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from model.manifest import SHIPPED_WEIGHTS, describe_weights
 from node.analysis import record
+from node.analysis.claim import Claim, find_attempt, newest_number, read_claim, show_state
 from node.analysis.failure import failed_study
-from node.analysis.outcome import (
-    keep,
-    make_deliveries,
-    objects_of_others,
-    predecessors_of,
-    write_outcome,
-)
-from node.analysis.rescue import UNDER_WAY
+from node.analysis.leftovers import nothing_left
+from node.analysis.outcome import keep, make_deliveries, write_outcome
 from node.analysis.sources import SourceInstance
-from node.errors import PermanentError, TriageReason
+from node.errors import PermanentError
 from node.report.write import write_results
 from node.result_kinds import EXPERIMENTAL, ResultKind
 from node.results import Predecessor, StudyResult
 from node.retries import GiveUp, RetryPolicy, after_failure
 from node.settings import DestinationSettings, Settings
 from node.store import Store
-from node.study_log.corrections import corrected_sha256, corrections_of
-from node.study_log.database import Database, lock_study
-from node.study_log.removals import give_up
+from node.study_log.database import Database
 from node.study_log.tables import Event, Result, Revision, Study, StudyState
 from node.work_queue import AnalysisWork, Checkpoint, WorkQueue
 
@@ -76,17 +67,6 @@ class StudyAnalyser(Protocol):
         predecessors: Sequence[Predecessor],
     ) -> StudyResult:
         """Score and explain what can be analysed, say of the rest why not."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Claim:
-    """What one attempt works on; fixed since close-out."""
-
-    closed_at: datetime
-    weights: str
-    sources: tuple[SourceInstance, ...]
-    predecessors: tuple[Predecessor, ...]
-    known_objects: Mapping[str, Result]
 
 
 class AnalysisWorker:
@@ -143,7 +123,7 @@ class AnalysisWorker:
 
     def failed(self, work: AnalysisWork, error: Exception) -> None:
         """Write down that an attempt failed, and queue the next one if there is to be one."""
-        with self._nothing_left_of_what_was_ended(work):
+        with self._nothing_left(work):
             self._fail(work, error)
 
     def _fail(self, work: AnalysisWork, error: Exception) -> None:
@@ -157,7 +137,7 @@ class AnalysisWorker:
                 return
             rows = self._report_failure(work, step.reason)
         with self._database.writing() as session:
-            found = _find(session, work)
+            found = find_attempt(session, work)
             if found is None:
                 return
             study, revision = found
@@ -169,7 +149,7 @@ class AnalysisWorker:
             else:
                 revision.state = StudyState.SCHEDULED
                 revision.attempt += 1
-                _show(study, revision)
+                show_state(study, revision)
                 self._queue.enqueue_analysis(
                     session,
                     study_instance_uid=work.study_instance_uid,
@@ -201,35 +181,18 @@ class AnalysisWorker:
         """
         for work in tuple(self._begun):
             with self._database.writing() as session:
-                found = _find(session, work)
+                found = find_attempt(session, work)
                 if found is not None:
                     study, revision = found
                     revision.state = StudyState.SCHEDULED
-                    _show(study, revision)
+                    show_state(study, revision)
 
     def _run(self, step: Callable[[AnalysisWork], str], work: AnalysisWork) -> str:
-        with self._nothing_left_of_what_was_ended(work):
+        with self._nothing_left(work):
             return step(work)
 
-    @contextmanager
-    def _nothing_left_of_what_was_ended(self, work: AnalysisWork) -> Iterator[None]:
-        """Leave no file behind if the revision is ended by others while the block lasts."""
-        try:
-            yield
-        finally:
-            with self._database.reading() as session:
-                is_ended = _is_canceled(session, work)
-            if is_ended:
-                self._give_up_what_was_written(work)
-
-    def _give_up_what_was_written(self, work: AnalysisWork) -> None:
-        folder = self._store.results_folder(
-            study_instance_uid=work.study_instance_uid, revision=work.revision
-        )
-        with self._database.writing() as session:
-            study = lock_study(session, work.study_instance_uid)
-            if study is not None and _is_canceled(session, work):
-                give_up(session, study, self._store.places_below(folder), self._now())
+    def _nothing_left(self, work: AnalysisWork) -> AbstractContextManager[None]:
+        return nothing_left(work, database=self._database, store=self._store, now=self._now)
 
     def _analyse(self, work: AnalysisWork) -> str:
         """Step one: to a file that holds all that the results are written from."""
@@ -257,7 +220,7 @@ class AnalysisWorker:
             return _SUPERSEDED
         rows = self._keep_results(work, result, claim)
         with self._database.writing() as session:
-            found = _find(session, work)
+            found = find_attempt(session, work)
             if found is None:
                 return _SUPERSEDED
             study, revision = found
@@ -306,7 +269,7 @@ class AnalysisWorker:
         """
         try:
             with self._database.writing() as session:
-                found = _find(session, work)
+                found = find_attempt(session, work)
                 if found is None:
                     return []
                 _, revision = found
@@ -316,7 +279,7 @@ class AnalysisWorker:
                         extra=_fields("failure_not_reported", work),
                     )
                     return []
-                claim = self._read_claim(session, revision)
+                claim = read_claim(session, revision, self._store)
             weights = claim.weights or self._model.weights
             result = failed_study(
                 study_instance_uid=work.study_instance_uid,
@@ -338,7 +301,7 @@ class AnalysisWorker:
             )
             return []
 
-    def _keep_results(self, work: AnalysisWork, result: StudyResult, claim: _Claim) -> list[Result]:
+    def _keep_results(self, work: AnalysisWork, result: StudyResult, claim: Claim) -> list[Result]:
         """Write the objects of a result to the store, and describe them for the log."""
         return [
             keep(
@@ -363,12 +326,12 @@ class AnalysisWorker:
                 attempt=delivery.attempt + 1,
             )
 
-    def _claim(self, work: AnalysisWork) -> _Claim | None:
+    def _claim(self, work: AnalysisWork) -> Claim | None:
         """Take the revision for this attempt; None if it has ended or another one has it."""
         if self._cancel_if_overtaken(work):
             return None
         with self._database.writing() as session:
-            found = _find(session, work)
+            found = find_attempt(session, work)
             if found is None:
                 return None
             study, revision = found
@@ -382,8 +345,8 @@ class AnalysisWorker:
                 revision.started_at = self._now()
                 self._note(session, study, "analysis_started", work, interruptions=interruptions)
             revision.state = StudyState.IN_PROGRESS
-            _show(study, revision)
-            claim = self._read_claim(session, revision)
+            show_state(study, revision)
+            claim = read_claim(session, revision, self._store)
         self._begun.add(work)
         if is_new_here:
             logger.info(
@@ -396,24 +359,14 @@ class AnalysisWorker:
                 )
         return claim
 
-    def _read_claim(self, session: Session, revision: Revision) -> _Claim:
-        """Read what an attempt works on."""
-        return _Claim(
-            closed_at=revision.closed_at,
-            weights=revision.weights,
-            sources=self._sources_of(revision),
-            predecessors=predecessors_of(session, revision),
-            known_objects=objects_of_others(session, revision),
-        )
-
     def _cancel_if_overtaken(self, work: AnalysisWork) -> bool:
         """End a revision that is not the newest of its study any more."""
         with self._database.writing() as session:
-            found = _find(session, work)
+            found = find_attempt(session, work)
             if found is None:
                 return False
             study, revision = found
-            newest = _newest_number(study)
+            newest = newest_number(study)
             if revision.number == newest:
                 return False
             revision.reason = f"Revision {newest} has taken its place"
@@ -425,28 +378,10 @@ class AnalysisWorker:
         )
         return True
 
-    def _sources_of(self, revision: Revision) -> tuple[SourceInstance, ...]:
-        """List the instances that were fixed at close-out, under the patient of today."""
-        corrections = corrections_of(revision.study)
-        return tuple(
-            SourceInstance(
-                path=self._store.path(outcome.instance.path),
-                dataset_sha256=corrected_sha256(outcome.instance.dataset_sha256, corrections),
-                triage_reason=(
-                    TriageReason(outcome.instance.triage_reason)
-                    if outcome.instance.triage_reason
-                    else None
-                ),
-                triage_detail=outcome.instance.triage_detail,
-                corrections=corrections,
-            )
-            for outcome in revision.outcomes
-        )
-
     def _end(self, study: Study, revision: Revision, state: StudyState) -> None:
         revision.state = state
         revision.ended_at = self._now()
-        _show(study, revision)
+        show_state(study, revision)
 
     def _note(
         self, session: Session, study: Study, event: str, work: AnalysisWork, **fields: Any
@@ -468,40 +403,6 @@ class AnalysisWorker:
 
     def _record_path(self, work: AnalysisWork) -> Path:
         return self._store.path(self._record_place(work))
-
-
-def _find(session: Session, work: AnalysisWork) -> tuple[Study, Revision] | None:
-    """Find study and revision, locked, if this attempt is still the one that may write."""
-    study = lock_study(session, work.study_instance_uid)
-    if study is None:
-        return None
-    revision = session.scalars(
-        select(Revision).where(Revision.study_id == study.id, Revision.number == work.revision)
-    ).one_or_none()
-    if revision is None or revision.attempt != work.attempt or revision.state not in UNDER_WAY:
-        return None
-    return study, revision
-
-
-def _is_canceled(session: Session, work: AnalysisWork) -> bool:
-    state = session.scalar(
-        select(Revision.state)
-        .join(Study, Study.id == Revision.study_id)
-        .where(
-            Study.study_instance_uid == work.study_instance_uid, Revision.number == work.revision
-        )
-    )
-    return state == StudyState.CANCELED
-
-
-def _newest_number(study: Study) -> int:
-    return max(revision.number for revision in study.revisions)
-
-
-def _show(study: Study, revision: Revision) -> None:
-    """Let the study show the state of its newest revision, unless it is receiving again."""
-    if revision.number == _newest_number(study) and study.state != StudyState.RECEIVING:
-        study.state = revision.state
 
 
 def _fields(event: str, work: AnalysisWork) -> dict[str, Any]:

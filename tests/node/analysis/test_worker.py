@@ -574,6 +574,28 @@ def test_a_report_that_died_before_its_transaction_is_written_again_over_the_sam
     assert node.revision().state == StudyState.COMPLETED
 
 
+def test_a_process_that_died_after_its_last_transaction_leaves_no_outcome_behind(
+    stored: Node, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def die(*_: object) -> None:
+        raise Crash
+
+    with monkeypatch.context() as dying:
+        dying.setattr(Store, "remove", die)
+        with pytest.raises(Crash):
+            stored.attempt()
+    left = [path.name for path in files_below(stored.store.path("studies"))]
+    # Of the two steps the first one is known to have ended.
+    stored.worker().analyse(
+        stored.work(), lambda name, step: "done" if name == "analyse" else step()
+    )
+
+    assert "analysis.npz" in left
+    assert stored.revision().state == StudyState.COMPLETED
+    names = [path.name for path in files_below(stored.store.path("studies"))]
+    assert "analysis.npz" not in names
+
+
 def test_a_study_that_ends_its_worker_again_and_again_is_failed(node: Node) -> None:
     node.analyser.failures = [Crash(), Crash(), Crash()]
     for _ in range(3):
