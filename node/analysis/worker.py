@@ -125,6 +125,7 @@ class AnalysisWorker:
         """Write down that an attempt failed, and queue the next one if there is to be one."""
         with self._nothing_left(work):
             self._fail(work, error)
+        self._begun.discard(work)
 
     def _fail(self, work: AnalysisWork, error: Exception) -> None:
         step = after_failure(
@@ -133,7 +134,6 @@ class AnalysisWorker:
         rows: list[Result] = []
         if isinstance(step, GiveUp):
             if self._cancel_if_overtaken(work):
-                self._begun.discard(work)
                 return
             rows = self._report_failure(work, step.reason)
         with self._database.writing() as session:
@@ -158,7 +158,6 @@ class AnalysisWorker:
                     delay_s=step.delay_s,
                 )
                 self._note(session, study, "analysis_postponed", work, reason=step.reason)
-        self._begun.discard(work)
         if isinstance(step, GiveUp):
             logger.error(
                 "Analysis given up; mend the cause, then retry the study",
@@ -192,7 +191,7 @@ class AnalysisWorker:
             return step(work)
 
     def _nothing_left(self, work: AnalysisWork) -> AbstractContextManager[None]:
-        return nothing_left(work, database=self._database, store=self._store, now=self._now)
+        return nothing_left(work, database=self._database, store=self._store)
 
     def _analyse(self, work: AnalysisWork) -> str:
         """Step one: to a file that holds all that the results are written from."""
@@ -231,7 +230,6 @@ class AnalysisWorker:
             event = "analysis_completed" if result.analysed else "analysis_skipped"
             self._note(session, study, event, work, results=len(rows))
             ended_at, started_at = revision.ended_at, revision.started_at
-        self._store.remove(self._record_place(work))
         took = ended_at - started_at if ended_at and started_at else timedelta()
         logger.info(
             "Results stored",
@@ -292,7 +290,6 @@ class AnalysisWorker:
                 form=self._form,
                 reason=reason,
             )
-            self._store.remove(self._record_place(work))
             return [] if result is None else self._keep_results(work, result, claim)
         except Exception:  # whatever took the analysis down may take this down too
             logger.exception(
