@@ -25,10 +25,12 @@ from pynetdicom.ae import ApplicationEntity
 from pynetdicom.association import Association
 from pynetdicom.dimse import DIMSEServiceProvider
 from pynetdicom.dimse_messages import C_STORE_RQ
+from pynetdicom.dimse_primitives import C_FIND
 from pynetdicom.presentation import PresentationContext
 from pynetdicom.transport import AssociationSocket, RequestHandler, ThreadedAssociationServer
 
 from model.attributes import VALUE_ERRORS
+from node.intake.pending import pending_response
 from node.intake.upper_layer import UpperLayer
 
 if TYPE_CHECKING:
@@ -128,6 +130,15 @@ class SpoolingDIMSE(DIMSEServiceProvider):
         except (AttributeError, *VALUE_ERRORS) as error:  # of a command set that is none
             return f"a message that cannot be understood: {type(error).__name__}"
         return ""
+
+    def send_msg(self, primitive: Any, context_id: int) -> None:
+        """Send a message; one of many responses to a query in the shortest way."""
+        is_find = isinstance(primitive, C_FIND)
+        pending = pending_response(primitive, context_id, self.maximum_pdu_size) if is_find else []
+        if not pending:
+            super().send_msg(primitive, context_id)
+        for part in pending:
+            self.dul.send_pdu(part)
 
     def note_message(self, event: evt.Event) -> None:
         """Put the finished hash beside the file it belongs to; bound to ``EVT_DIMSE_RECV``."""
