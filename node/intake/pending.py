@@ -67,5 +67,5 @@ def _element(element: int, value: bytes) -> bytes:
 
 def _primitive(context_id: int, fragment: bytes) -> P_DATA:
     primitive = P_DATA()
-    primitive.presentation_data_value_list = [[context_id, fragment]]
+    primitive.presentation_data_value_list.append((context_id, fragment))
     return primitive
