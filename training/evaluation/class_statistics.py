@@ -1,6 +1,6 @@
 """Figures of a network of three classes, each class counting as much as the others.
 
-As in `training.evaluation.statistics`, one value a resampling.
+As in `model.statistics`, one value a resampling.
 """
 
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
-from training.evaluation.statistics import Sample, auc
+from model.statistics import Sample, auc
 
 Float64Array = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.intp]

@@ -2,6 +2,7 @@
 
 from pydantic import BaseModel, ConfigDict
 
+from model.curves import Curve, ReliabilityBin
 from model.manifest import Interval
 from training.evaluation.levels import LevelName
 
@@ -29,21 +30,6 @@ class _Fact(BaseModel):
     """A frozen part of the document."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class Curve(_Fact):
-    """Points of a curve, from left to right."""
-
-    x: tuple[float, ...]
-    y: tuple[float, ...]
-
-
-class ReliabilityBin(_Fact):
-    """Rows with neighbouring scores: are as many of them cancers as the scores say."""
-
-    rows: int
-    mean_score: float
-    cancer_share: float
 
 
 class Confusion(_Fact):

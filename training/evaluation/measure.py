@@ -5,24 +5,24 @@ from collections.abc import Callable, Iterable
 import numpy as np
 import numpy.typing as npt
 
+from model import statistics
+from model.curves import precision_recall_curve, reliability_bins, roc_curve
 from model.manifest import OperatingPoint, RollUp
+from model.statistics import Sample, Statistic
 from training.datasets import Label
-from training.evaluation import class_statistics, statistics
+from training.evaluation import class_statistics
 from training.evaluation.bootstrap import interval, patient_weights
 from training.evaluation.class_statistics import ClassSample
 from training.evaluation.figures import (
     TITLES,
     ClassFigures,
     Confusion,
-    Curve,
     LevelFigures,
     Measured,
-    ReliabilityBin,
     Subgroup,
 )
 from training.evaluation.levels import Level, levels
 from training.evaluation.scores import ScoreTable
-from training.evaluation.statistics import Sample, Statistic
 
 Float64Array = npt.NDArray[np.float64]
 BoolArray = npt.NDArray[np.bool_]
@@ -139,9 +139,9 @@ def _level_figures(level: Level, threshold: float, *, seed: int) -> LevelFigures
             false_negatives=missed,
             true_negatives=spared,
         ),
-        roc=_roc(once),
-        precision_recall=_precision_recall(once),
-        reliability=tuple(_reliability(once)),
+        roc=roc_curve(once),
+        precision_recall=precision_recall_curve(once),
+        reliability=tuple(reliability_bins(once)),
         of_classes=_class_figures(level, seed=seed),
     )
 
@@ -156,38 +156,6 @@ def _class_figures(level: Level, *, seed: int) -> ClassFigures | None:
         confusion=tuple(tuple(int(count) for count in row) for row in sample.confusion[0].tolist()),
         figures={name: interval(statistic(sample)) for name, statistic in _OF_CLASSES.items()},
     )
-
-
-def _roc(once: Sample) -> Curve:
-    """ROC curve, from nothing called to everything called."""
-    if not (once.positives[0] and once.negatives[0]):
-        return Curve(x=(), y=())
-    return Curve(
-        x=(0.0, *(once.false_positives[0] / once.negatives[0]).tolist()),
-        y=(0.0, *(once.true_positives[0] / once.positives[0]).tolist()),
-    )
-
-
-def _precision_recall(once: Sample) -> Curve:
-    """Precision-recall curve, from the highest threshold to the lowest."""
-    if not once.positives[0]:
-        return Curve(x=(), y=())
-    true, false = once.true_positives[0], once.false_positives[0]
-    return Curve(
-        x=tuple((true / once.positives[0]).tolist()), y=tuple((true / (true + false)).tolist())
-    )
-
-
-def _reliability(once: Sample) -> Iterable[ReliabilityBin]:
-    """Mean score and share of cancers in each bin that is not empty."""
-    for place in range(statistics.BINS):
-        inside = once.bin_of == place
-        if inside.any():
-            yield ReliabilityBin(
-                rows=int(inside.sum()),
-                mean_score=float(once.scores[inside].mean()),
-                cancer_share=float(once.is_cancer[inside].mean()),
-            )
 
 
 def _subgroups(table: ScoreTable, weights: Float64Array) -> Iterable[Subgroup]:

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
+from model.statistics import Sample, auc
 from training.evaluation.bootstrap import RESAMPLINGS, interval, patient_weights
-from training.evaluation.statistics import Sample, auc
 
 
 def patients_of(count: int) -> tuple[list[str], np.ndarray, np.ndarray]:

@@ -1,12 +1,12 @@
 import numpy as np
 import pytest
 
+from model.statistics import Sample, auc
 from training.evaluation.control import (
     control_across_folds,
     control_trained_on,
     intensity_statistics,
 )
-from training.evaluation.statistics import Sample, auc
 
 RNG = np.random.default_rng(5)
 IS_CANCER = np.arange(60) % 3 == 0

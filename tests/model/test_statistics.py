@@ -5,8 +5,8 @@ import pytest
 from sklearn import metrics
 from sklearn.calibration import calibration_curve
 
-from training.evaluation import statistics
-from training.evaluation.statistics import BINS, Sample
+from model import statistics
+from model.statistics import BINS, Sample
 
 RNG = np.random.default_rng(8)
 TRUTH = RNG.random(300) < 0.3
