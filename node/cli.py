@@ -7,7 +7,16 @@ from typing import Annotated
 import typer
 
 from node import __version__
-from node.commands import database, deliveries, patients, stats, studies, tail
+from node.commands import (
+    database,
+    deliveries,
+    outcomes,
+    patients,
+    performance,
+    stats,
+    studies,
+    tail,
+)
 from node.commands.options import (
     ConfigOption,
     ExitCode,
@@ -36,6 +45,8 @@ app = typer.Typer(
 app.add_typer(studies.app, name="studies")
 app.add_typer(patients.app, name="patients")
 app.add_typer(deliveries.app, name="deliveries")
+app.add_typer(outcomes.app, name="outcomes")
+app.add_typer(performance.app)
 app.add_typer(database.app, name="database")
 app.command(
     epilog="Examples:\n\nmammonode stats\n\nmammonode stats --received 2026-03 --ae-title 'MAMMO*'"

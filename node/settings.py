@@ -286,6 +286,15 @@ class RetentionSettings(Section):
     """Days that result objects are kept once they are delivered; 0: for ever."""
 
 
+class OutcomeSettings(Section):
+    """Which studies a biopsy or a follow-up examination is held to be about."""
+
+    diagnosis_within_days: Annotated[int, Field(ge=0, le=3650)] = 365
+    """Histopathology is about a study from its day to so many days after it."""
+    negative_after_days: Annotated[int, Field(ge=1, le=3650)] = 330
+    """Follow-up without cancer is about a study if it came so many days after it, or later."""
+
+
 class DestinationSettings(Section):
     """One AE that results are sent to."""
 
@@ -385,6 +394,7 @@ class Settings(Section):
     results: ResultsSettings = ResultsSettings()
     delivery: DeliverySettings = DeliverySettings()
     retention: RetentionSettings = RetentionSettings()
+    outcomes: OutcomeSettings = OutcomeSettings()
     destinations: tuple[DestinationSettings, ...] = ()
     web: WebSettings = WebSettings()
 

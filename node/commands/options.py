@@ -170,6 +170,8 @@ def as_json_value(value: object) -> Any:
     """Give a frozen value as what `json` can print; a moment in ISO 8601."""
     if is_dataclass(value) and not isinstance(value, type):
         return asdict(value)
+    if hasattr(value, "model_dump"):  # of pydantic, which not every command needs to load
+        return value.model_dump(mode="json")
     if isinstance(value, datetime):
         return value.isoformat(timespec="milliseconds")
     if isinstance(value, Path):

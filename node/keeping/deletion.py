@@ -18,6 +18,7 @@ from node.intake.facts import patient_facts
 from node.keeping.promises import promises_of
 from node.store import Store
 from node.study_log.database import Database, lock_study
+from node.study_log.outcomes import empty_outcomes
 from node.study_log.removals import give_up
 from node.study_log.tables import (
     Conflict,
@@ -171,7 +172,12 @@ def _discard(conflict: Conflict, by: str, at: datetime) -> str:
 def _empty_row(session: Session, study: Study, reason: str, by: str, at: datetime) -> None:
     study.state = StudyState.DELETED
     study.deleted_at, study.deleted_by, study.deletion_reason = at, by, reason
+    outcomes = empty_outcomes(session, study, at)
     for column, nothing in patient_facts(Dataset()).items():
         setattr(study, column, nothing)
     session.execute(delete(PatientCorrection).where(PatientCorrection.study_id == study.id))
-    session.add(Event(study_id=study.id, at=at, event="study_deleted", fields={"by": by}))
+    session.add(
+        Event(
+            study_id=study.id, at=at, event="study_deleted", fields={"by": by, "outcomes": outcomes}
+        )
+    )

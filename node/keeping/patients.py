@@ -19,6 +19,7 @@ from node.analysis.replace import replace_results
 from node.errors import PermanentError
 from node.study_log.corrections import PATIENT_COLUMNS
 from node.study_log.database import Database, lock_study
+from node.study_log.outcomes import move_outcomes
 from node.study_log.tables import CloseReason, Event, PatientCorrection, Study, StudyState
 from node.work_queue import WorkQueue
 
@@ -69,6 +70,9 @@ def correct(
 ) -> tuple[CorrectedStudy, ...]:
     """Correct what the studies of a patient say of the patient.
 
+    Outcomes of the patient go with them, unless only one study is meant: that one may have been
+    somebody else's.
+
     Each study is a transaction of its own; asked again, what was done before is passed over.
 
     Parameters
@@ -118,6 +122,16 @@ def correct(
             reason="No study in the log is of that patient, by Patient ID and issuer"
             + (" and Study Instance UID" if study_instance_uid else "")
         )
+    if study_instance_uid is None and {"PatientID", "IssuerOfPatientID"} & set(after):
+        # Before the studies: if it breaks off between, the command finds all of them once more.
+        with database.writing() as session:
+            move_outcomes(
+                session,
+                patient.patient_id,
+                patient.issuer_of_patient_id,
+                to_patient_id=after.get("PatientID"),
+                to_issuer=after.get("IssuerOfPatientID"),
+            )
     corrected = []
     for uid in uids:
         with database.writing() as session:

@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING
 from pydicom import dcmwrite
 
 from node.analysis.sources import SourceInstance
-from node.errors import PermanentError, TransientError
+from node.errors import PermanentError
 from node.predict import document
 from node.predict.find import Found, FoundStudy
 from node.report.write import write_results
 from node.result_kinds import ResultKind
 from node.results import StudyResult
 from node.settings import Settings
+from node.whole_file import make_folder, write_whole
 
 if TYPE_CHECKING:
     from node.analysis.pipeline import Analyser
@@ -65,7 +66,7 @@ def predict(
     """
     if not found.studies:
         raise PermanentError(reason="Expected DICOM images, found none")
-    _make_folder(out)
+    make_folder(out)
     from node.analysis.pipeline import Analyser  # late: it loads TensorFlow
 
     model: document.Document = {}
@@ -77,7 +78,7 @@ def predict(
             model = document.describe_model(result)
             studies.append(document.describe_study(result, _write_objects(result, kinds, out)))
     described = document.describe(found, model=model, studies=studies)
-    _write(out / RESULT_FILE, document.to_json(described).encode())
+    write_whole(out / RESULT_FILE, document.to_json(described).encode())
     return described
 
 
@@ -104,32 +105,12 @@ def _write_objects(
 ) -> list[document.Document]:
     """Write the objects of one study, and describe each."""
     folder = result.study_instance_uid
-    _make_folder(out / folder)
+    make_folder(out / folder)
     described = []
     for made in write_results(result, kinds):
         name = f"{folder}/{made.kind}_{made.index + 1}.dcm"
         buffer = io.BytesIO()
         dcmwrite(buffer, made.dataset, enforce_file_format=True)
-        _write(out / name, buffer.getvalue())
+        write_whole(out / name, buffer.getvalue())
         described.append(document.describe_object(made, name))
     return described
-
-
-def _make_folder(folder: Path) -> None:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise PermanentError(
-            reason=f"Expected a folder that can be written to at {folder}: {error.strerror}"
-        ) from error
-
-
-def _write(path: Path, content: bytes) -> None:
-    """Write a file whole or not at all."""
-    part = path.with_name(f"{path.name}.part")
-    try:
-        part.write_bytes(content)
-        part.replace(path)
-    except OSError as error:
-        part.unlink(missing_ok=True)
-        raise TransientError(reason=f"{path} cannot be written: {error.strerror}") from error

@@ -11,9 +11,11 @@
            ├─ rejection
            ├─ removal
            └─ event
+    breast_outcome     belongs to the studies of its patient, whichever they are when it is asked
     worker
 
-Patient attributes stand in `study` and `patient_correction` alone. Moments are aware UTC.
+Patient attributes stand in `study` and `patient_correction`, and of `breast_outcome` in the two
+columns that say whose breast it is; nowhere else. Moments are aware UTC.
 Attributes of DICOM carry the snake case of their keyword (PS3.6).
 """
 
@@ -131,6 +133,24 @@ class Gone(StrEnum):
     EXPIRED = "expired"
     DELETED = "deleted"
     LOST = "lost"
+
+
+class OutcomeSource(StrEnum):
+    """How it became known whether a breast has cancer. The first beats the second.
+
+    HISTOPATHOLOGY: from tissue. FOLLOW_UP: an examination a good while later found no cancer.
+    """
+
+    HISTOPATHOLOGY = "histopathology"
+    FOLLOW_UP = "follow_up"
+
+
+class OutcomeResult(StrEnum):
+    """What became known. MALIGNANT and BENIGN come from tissue, NEGATIVE from follow-up."""
+
+    MALIGNANT = "malignant"
+    BENIGN = "benign"
+    NEGATIVE = "negative"
 
 
 class UTCDateTime(TypeDecorator[datetime]):
@@ -539,6 +559,47 @@ class TimeMark(Base):
     at: Mapped[datetime]
     event_id: Mapped[int]
     """Number of the newest event of that moment; 0 if there was none."""
+
+
+class BreastOutcome(Base):
+    """What a biopsy or a follow-up examination said of one breast of a patient.
+
+    It refers to no study: which ones it is about is worked out anew each time (`node.outcomes`),
+    so that a correction of the patient, a study that comes later and one that goes all count.
+    """
+
+    __tablename__ = "breast_outcome"
+    __table_args__ = (
+        UniqueConstraint(
+            "patient_id", "issuer_of_patient_id", "date", "laterality", "source", "result",
+            name="uq_breast_outcome_once",
+        ),
+    )  # fmt: skip
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    """Its number, for people too."""
+    patient_id: Mapped[str | None] = mapped_column(index=True)
+    """Patient ID (0010,0020); None once it was emptied, with the study that it was about."""
+    issuer_of_patient_id: Mapped[str]
+    """Issuer of Patient ID (0010,0021); empty where it was not given."""
+    pseudonym: Mapped[str]
+    """What exports call the patient: drawn at random, one for each Patient ID; else empty."""
+    date: Mapped[str] = mapped_column(String(8))
+    """Of the biopsy or the examination, YYYYMMDD."""
+    laterality: Mapped[str]
+    """R or L."""
+    source: Mapped[str]
+    """An `OutcomeSource`."""
+    result: Mapped[str]
+    """An `OutcomeResult`."""
+    imported_at: Mapped[datetime]
+    imported_by: Mapped[str]
+    emptied_at: Mapped[datetime | None]
+    """Since when it says nothing of the patient any more."""
+    withdrawn_at: Mapped[datetime | None]
+    """Since when it does not count, because a person said so."""
+    withdrawn_by: Mapped[str | None]
+    withdrawal_reason: Mapped[str | None]
 
 
 class Worker(Base):

@@ -1,0 +1,44 @@
+"""Outcomes as a table."""
+
+from collections.abc import Sequence
+
+from rich.console import Console, RenderableType
+from rich.text import Text
+
+from node.commands.display import UID_ENDING, plain_or_ruled_table
+from node.outcomes.listing import ListedOutcome, OutcomeState
+
+_STYLES = {
+    OutcomeState.LINKED: "green",
+    OutcomeState.OVERRULED: "dim",
+    OutcomeState.UNMATCHED: "yellow",
+    OutcomeState.CONFLICT: "bold red",
+    OutcomeState.WITHDRAWN: "dim",
+    OutcomeState.EMPTIED: "dim",
+}
+
+
+def outcomes_table(outcomes: Sequence[ListedOutcome], console: Console) -> RenderableType:
+    """Give outcomes, one line each."""
+    table = plain_or_ruled_table(
+        console, "Number", "Date", "Breast", "Source", "Result", "State", "About"
+    )
+    for one in outcomes:
+        table.add_row(
+            str(one.number),
+            one.date,
+            one.laterality,
+            one.source,
+            one.result,
+            Text(one.state.value, style=_STYLES[one.state]),
+            one.reason or _studies(one.studies, console),
+        )
+    return table
+
+
+def _studies(uids: Sequence[str], console: Console) -> str:
+    if not console.is_terminal:
+        return " ".join(uids)
+    return " ".join(
+        f"…{uid[-UID_ENDING:].lstrip('.')}" if len(uid) > UID_ENDING else uid for uid in uids
+    )

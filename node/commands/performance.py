@@ -1,0 +1,100 @@
+"""``mammonode performance``: the node's own live figures."""
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from node.commands.options import ConfigOption, JSONOption, make_console, print_json
+
+app = typer.Typer()
+
+_DAY = ["%Y-%m-%d", "%Y%m%d"]
+
+
+@app.command(
+    epilog="Examples:\n\nmammonode performance --from 2026-01-01 --html performance.html\n\n"
+    "mammonode performance --ae-title MAMMO1 --json"
+)
+def performance(
+    first: Annotated[
+        datetime | None,
+        typer.Option(
+            "--from", metavar="DATE", formats=_DAY, help="Only studies of this Study Date or later."
+        ),
+    ] = None,
+    last: Annotated[
+        datetime | None,
+        typer.Option(
+            "--to", metavar="DATE", formats=_DAY, help="Only studies of this Study Date or earlier."
+        ),
+    ] = None,
+    ae_title: Annotated[
+        str,
+        typer.Option(
+            "--ae-title",
+            metavar="AE",
+            help="Only studies from this calling AE title; * and ? may stand in it.",
+            show_default=False,
+        ),
+    ] = "",
+    model_version: Annotated[
+        str,
+        typer.Option(
+            "--model-version",
+            metavar="VERSION",
+            help="Only studies analysed by this version of the weights; * and ? may stand in it.",
+            show_default=False,
+        ),
+    ] = "",
+    html: Annotated[
+        Path | None,
+        typer.Option(
+            "--html", metavar="FILE", help="Write one page with plots; it needs no other file."
+        ),
+    ] = None,
+    as_json: JSONOption = False,
+    config: ConfigOption = None,
+) -> None:
+    """Measure the scores against the outcomes that were imported: AUC, calls, calibration.
+
+    By breast and by study, with 95 % intervals, over months, by AE title and by version of the
+    weights. Only studies with a known outcome are measured: the cautions say what that means.
+    Research software, not for diagnostic use.
+    """
+    from node.commands.open_log import open_log
+    from node.commands.performance_tables import performance_view
+    from node.performance.measure import measure
+    from node.settings_loading import load_settings
+    from node.study_log.study_filter import StudyFilter
+
+    if first is not None and last is not None and last < first:
+        raise typer.BadParameter("Expected a day not before --from.", param_hint="--to")
+    which = StudyFilter(
+        study_date_from="" if first is None else f"{first:%Y%m%d}",
+        study_date_to="" if last is None else f"{last:%Y%m%d}",
+        calling_ae_title=ae_title,
+        model_version=model_version,
+    )
+    said = (
+        ("from", "" if first is None else f"{first:%Y-%m-%d}"),
+        ("to", "" if last is None else f"{last:%Y-%m-%d}"),
+        ("AE title", ae_title),
+        ("model version", model_version),
+    )
+    narrowed_to = ", ".join(f"{name} {value}" for name, value in said if value)
+    settings = load_settings(config)
+    with open_log(settings) as database:
+        measured = measure(database, settings, which, narrowed_to=narrowed_to, at=datetime.now(UTC))
+    if html is not None:
+        from node.performance.page import write_page
+
+        write_page(measured, html)
+    if as_json:
+        print_json(measured)
+        return
+    console = make_console()
+    console.print(performance_view(measured, console))
+    if html is not None:
+        typer.echo(f"Page: {html}", err=True)

@@ -1,0 +1,388 @@
+"""The outcomes in the log, and the studies that they can be about: read, added, moved, emptied.
+
+Which outcome is about which study is no business of the log: `node.outcomes.link` works it out.
+"""
+
+import secrets
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Any
+
+from sqlalchemy import ColumnElement, insert, or_, select
+from sqlalchemy.orm import Session
+
+from node.errors import PermanentError
+from node.study_log.study_filter import StudyFilter, is_newest_revision
+from node.study_log.tables import (
+    BreastOutcome,
+    OutcomeResult,
+    OutcomeSource,
+    Revision,
+    Study,
+    StudyState,
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """What a biopsy or a follow-up examination said of one breast.
+
+    Attributes
+    ----------
+    number
+        Of the row; 0 of one that is not in the log yet.
+    patient_id, issuer_of_patient_id
+        Whose breast; empty where the issuer was not given.
+    date
+        Of the biopsy or the examination.
+    laterality
+        R or L.
+    """
+
+    number: int = 0
+    patient_id: str
+    issuer_of_patient_id: str
+    date: date
+    laterality: str
+    source: OutcomeSource
+    result: OutcomeResult
+    pseudonym: str = ""
+
+    @property
+    def key(self) -> tuple[str, ...]:
+        """What makes it the same outcome when it comes again."""
+        return (
+            self.patient_id,
+            self.issuer_of_patient_id,
+            self.date.strftime("%Y%m%d"),
+            self.laterality,
+            self.source.value,
+            self.result.value,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoggedStudy:
+    """A study of the log with the scores of its newest revision, if it has any by now.
+
+    Attributes
+    ----------
+    study_date
+        None where the study does not say it, or says no date.
+    score, score_right, score_left
+        AI malignancy scores as they stand in the log, in [0, 1].
+    """
+
+    id: int
+    study_instance_uid: str
+    patient_id: str
+    issuer_of_patient_id: str
+    study_date: date | None
+    calling_ae_title: str
+    revision_id: int | None
+    score: float | None
+    score_right: float | None
+    score_left: float | None
+    is_suspicious: bool | None
+    model_version: str
+    weights_sha256: str
+    weights: str
+
+    def score_of(self, laterality: str) -> float | None:
+        """Give the score of a breast, R or L."""
+        return self.score_right if laterality == "R" else self.score_left
+
+
+def read_outcomes(session: Session) -> tuple[Outcome, ...]:
+    """Read all outcomes that count: not withdrawn, and not emptied; in the order they came in."""
+    rows = session.execute(
+        select(
+            BreastOutcome.id,
+            BreastOutcome.patient_id,
+            BreastOutcome.issuer_of_patient_id,
+            BreastOutcome.date,
+            BreastOutcome.laterality,
+            BreastOutcome.source,
+            BreastOutcome.result,
+            BreastOutcome.pseudonym,
+        )
+        .where(BreastOutcome.patient_id.is_not(None), BreastOutcome.withdrawn_at.is_(None))
+        .order_by(BreastOutcome.id)
+    )
+    return tuple(
+        Outcome(
+            number=number,
+            patient_id=patient_id or "",
+            issuer_of_patient_id=issuer,
+            date=date.fromisoformat(day),
+            laterality=laterality,
+            source=OutcomeSource(source),
+            result=OutcomeResult(result),
+            pseudonym=pseudonym,
+        )
+        for number, patient_id, issuer, day, laterality, source, result, pseudonym in rows
+    )
+
+
+def read_studies(
+    session: Session, which: StudyFilter | None = None, *, scored_only: bool = False
+) -> tuple[LoggedStudy, ...]:
+    """Read the studies that outcomes can be about: all whose files were not deleted on request.
+
+    Parameters
+    ----------
+    session
+        Of `Database.reading`.
+    which
+        Those that are meant; None: all.
+    scored_only
+        Only those whose newest revision has a score.
+    """
+    statement = (
+        select(
+            Study.id,
+            Study.study_instance_uid,
+            Study.patient_id,
+            Study.issuer_of_patient_id,
+            Study.study_date,
+            Study.calling_ae_title,
+            Revision.id,
+            Revision.score,
+            Revision.score_right,
+            Revision.score_left,
+            Revision.is_suspicious,
+            Revision.model_version,
+            Revision.weights_sha256,
+            Revision.weights,
+        )
+        .join(Revision, is_newest_revision(), isouter=not scored_only)
+        .where(Study.state != StudyState.DELETED.value)
+        .order_by(Study.id)
+    )
+    if which is not None:
+        statement = statement.where(which.condition())
+    if scored_only:
+        statement = statement.where(Revision.score.is_not(None))
+    return tuple(_logged(row) for row in session.execute(statement))
+
+
+def known_keys(session: Session) -> set[tuple[str, ...]]:
+    """Give the keys of all outcomes of the log, those that were withdrawn too."""
+    columns = (
+        BreastOutcome.patient_id,
+        BreastOutcome.issuer_of_patient_id,
+        BreastOutcome.date,
+        BreastOutcome.laterality,
+        BreastOutcome.source,
+        BreastOutcome.result,
+    )
+    rows = session.execute(select(*columns).where(BreastOutcome.patient_id.is_not(None)))
+    return {tuple(str(value) for value in row) for row in rows}
+
+
+def add_outcomes(session: Session, outcomes: Iterable[Outcome], *, by: str, at: datetime) -> None:
+    """Add outcomes that are not in the log yet.
+
+    Parameters
+    ----------
+    session
+        Of `Database.writing`.
+    outcomes
+        Each with a key of its own, none of them in `known_keys`.
+    by, at
+        Who imports them, and now, aware UTC.
+    """
+    pseudonyms = _pseudonyms(session)
+    rows = []
+    for outcome in outcomes:
+        patient_id, issuer, day, laterality, source, result = outcome.key
+        if patient_id not in pseudonyms:
+            # Of the Patient ID nothing is derived: who knows all of them could undo that.
+            pseudonyms[patient_id] = secrets.token_hex(8)
+        rows.append(
+            {
+                "patient_id": patient_id,
+                "issuer_of_patient_id": issuer,
+                "pseudonym": pseudonyms[patient_id],
+                "date": day,
+                "laterality": laterality,
+                "source": source,
+                "result": result,
+                "imported_at": at,
+                "imported_by": by,
+            }
+        )
+    if rows:
+        session.execute(insert(BreastOutcome), rows)
+
+
+def withdraw_outcome(session: Session, number: int, *, reason: str, by: str, at: datetime) -> bool:
+    """Let an outcome count no more; it stays in the log, and does not come in again.
+
+    Parameters
+    ----------
+    session
+        Of `Database.writing`.
+    number
+        Of the outcome.
+    reason, by, at
+        Why, who asks, and now, aware UTC; they stay in the log.
+
+    Returns
+    -------
+    is_changed
+        False if it was withdrawn before.
+
+    Raises
+    ------
+    PermanentError
+        If there is none of that number, or no reason.
+    """
+    if not reason.strip():
+        raise PermanentError(reason="Expected a reason that stays in the log, found none")
+    outcome = session.get(BreastOutcome, number)
+    if outcome is None:
+        raise PermanentError(
+            reason=f"No outcome {number} in the log. `mammonode outcomes list` shows their numbers."
+        )
+    if outcome.withdrawn_at is not None:
+        return False
+    outcome.withdrawn_at, outcome.withdrawn_by = at, by
+    outcome.withdrawal_reason = reason.strip()
+    return True
+
+
+def move_outcomes(
+    session: Session,
+    patient_id: str,
+    issuer_of_patient_id: str | None,
+    *,
+    to_patient_id: str | None,
+    to_issuer: str | None,
+) -> int:
+    """Let the outcomes of a patient be those of another one, or of one who is written otherwise.
+
+    Parameters
+    ----------
+    session
+        Of `Database.writing`.
+    patient_id, issuer_of_patient_id
+        Who was meant to be somebody else; the issuer where several have given that Patient ID.
+    to_patient_id, to_issuer
+        Who it is; None: that attribute stays.
+
+    Returns
+    -------
+    moved
+        How many there were. What the other one has already is not there twice.
+    """
+    theirs = session.scalars(
+        select(BreastOutcome).where(*_of_patient(patient_id, issuer_of_patient_id))
+    ).all()
+    taken = known_keys(session)
+    pseudonyms = _pseudonyms(session)
+    for row in theirs:
+        patient = patient_id if to_patient_id is None else to_patient_id
+        given = row.issuer_of_patient_id
+        # Where no issuer was given, none is now: the Patient ID alone is what the source knows.
+        issuer = to_issuer if to_issuer is not None and given else given
+        key = (patient, issuer, row.date, row.laterality, row.source, row.result)
+        if key == (row.patient_id, given, *key[2:]):
+            continue
+        if key in taken:
+            session.delete(row)
+            continue
+        taken.add(key)
+        row.patient_id, row.issuer_of_patient_id = patient, issuer
+        row.pseudonym = pseudonyms.setdefault(patient, row.pseudonym)
+    return len(theirs)
+
+
+def empty_outcomes(session: Session, study: Study, at: datetime) -> int:
+    """Empty what outcomes say of the patient of a study that is being deleted.
+
+    Parameters
+    ----------
+    session
+        Of `Database.writing`.
+    study
+        Still with its patient.
+    at
+        Now, aware UTC.
+
+    Returns
+    -------
+    emptied
+        How many. Those stay that can be about another study of the patient: one that is in the
+        log, and is not of a later day.
+    """
+    others = session.execute(
+        select(Study.issuer_of_patient_id, Study.study_date).where(
+            Study.patient_id == study.patient_id,
+            Study.id != study.id,
+            Study.state != StudyState.DELETED.value,
+        )
+    ).all()
+    emptied = 0
+    for row in session.scalars(
+        select(BreastOutcome).where(*_of_patient(study.patient_id, study.issuer_of_patient_id))
+    ):
+        if any(
+            day <= row.date and _may_be_same(issuer, row.issuer_of_patient_id)
+            for issuer, day in others
+        ):
+            continue
+        row.patient_id, row.issuer_of_patient_id, row.pseudonym = None, "", ""
+        row.emptied_at = at
+        emptied += 1
+    return emptied
+
+
+def _of_patient(patient_id: str, issuer: str | None) -> Sequence[ColumnElement[bool]]:
+    """Select by Patient ID, and by issuer where both sides have one."""
+    is_theirs = [BreastOutcome.patient_id == patient_id]
+    if issuer:
+        named = BreastOutcome.issuer_of_patient_id
+        is_theirs.append(or_(named == issuer, named == ""))
+    return is_theirs
+
+
+def _may_be_same(one: str, other: str) -> bool:
+    return not one or not other or one == other
+
+
+def _pseudonyms(session: Session) -> dict[str, str]:
+    """Give the pseudonym of each patient who has one."""
+    rows = session.execute(
+        select(BreastOutcome.patient_id, BreastOutcome.pseudonym)
+        .where(BreastOutcome.patient_id.is_not(None))
+        .order_by(BreastOutcome.id.desc())
+    )
+    return {str(patient_id): pseudonym for patient_id, pseudonym in rows}
+
+
+def _logged(row: Any) -> LoggedStudy:
+    return LoggedStudy(
+        id=row[0],
+        study_instance_uid=row[1],
+        patient_id=row[2],
+        issuer_of_patient_id=row[3],
+        study_date=_day(row[4]),
+        calling_ae_title=row[5],
+        revision_id=row[6],
+        score=row[7],
+        score_right=row[8],
+        score_left=row[9],
+        is_suspicious=row[10],
+        model_version=row[11] or "",
+        weights_sha256=row[12] or "",
+        weights=row[13] or "",
+    )
+
+
+def _day(text: str) -> date | None:
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        return None
