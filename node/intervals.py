@@ -6,7 +6,7 @@ _Z = 1.959963984540054
 """Of the normal distribution: 95 % lie within so many standard deviations."""
 
 
-def wilson_interval(count: int, total: int) -> tuple[float, float]:
+def wilson_interval(count: float, total: float) -> tuple[float, float]:
     """Give the 95 % interval of a share.
 
     Parameters
@@ -14,7 +14,7 @@ def wilson_interval(count: int, total: int) -> tuple[float, float]:
     count
         How many have it, from 0 to `total`.
     total
-        Of how many, at least 1.
+        Of how many, at least 1; where some of them are alike, as how many they count: a fraction.
 
     Returns
     -------

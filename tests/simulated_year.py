@@ -79,12 +79,12 @@ class Year:
         return np.asarray(self.scores.max(axis=1))
 
 
-def draw_year(*, studies: int = STUDIES, seed: int = 2026) -> Year:
+def draw_year(*, studies: int = STUDIES, seed: int = 2026, prevalence: float = PREVALENCE) -> Year:
     """Draw a year; a woman comes once."""
     rng = np.random.default_rng(seed)
     days = np.sort(rng.integers(0, 365, studies))
     is_cancer = np.zeros((studies, 2), np.bool_)
-    with_cancer = np.flatnonzero(rng.random(studies) < PREVALENCE)
+    with_cancer = np.flatnonzero(rng.random(studies) < prevalence)
     is_cancer[with_cancer, rng.integers(0, 2, len(with_cancer))] = True
     # Log odds of the breasts: those of a woman are alike, and a cancer raises its own.
     woman = rng.normal(-2.2, 0.7, (studies, 1))

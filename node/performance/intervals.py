@@ -18,32 +18,28 @@ import numpy.typing as npt
 
 from model.manifest import Interval
 from model.statistics import Sample, auc
+from node.intervals import wilson_interval
 
 Float64Array = npt.NDArray[np.float64]
 BoolArray = npt.NDArray[np.bool_]
 IntArray = npt.NDArray[np.intp]
 
-Z = 1.959963984540054
-"""Of the standard normal distribution, 97.5 % lie below it."""
+_Z = 1.959963984540054
+"""Of the standard normal distribution: 97.5 % lie below it."""
 
 
 def wilson(share: float, rows: float) -> Interval:
-    """Give Wilson's score interval.
+    """Give Wilson's interval of a share.
 
     Parameters
     ----------
     share
         In [0, 1].
     rows
-        That it is of, above 0; the effective number where rows are alike.
+        As how many independent ones its rows count.
     """
-    spread = Z * math.sqrt(share * (1 - share) / rows + Z**2 / (4 * rows**2))
-    centre, scale = share + Z**2 / (2 * rows), 1 + Z**2 / rows
-    return Interval(
-        value=share,
-        low=max(0.0, min(share, (centre - spread) / scale)),
-        high=min(1.0, max(share, (centre + spread) / scale)),
-    )
+    low, high = wilson_interval(share * rows, rows)
+    return Interval(value=share, low=min(low, share), high=max(high, share))
 
 
 def share_of(hits: BoolArray, patients: IntArray) -> Interval:
@@ -107,7 +103,7 @@ def auc_of(scores: Float64Array, is_cancer: BoolArray, patients: IntArray) -> In
         + 2 * both / (both - 1) * float((sums[0] * sums[1]).sum()) / (cancers * others)
     )
     odds = math.log(area / (1 - area))
-    reach = Z * math.sqrt(max(variance, 0.0)) / (area * (1 - area))
+    reach = _Z * math.sqrt(max(variance, 0.0)) / (area * (1 - area))
     return Interval(value=area, low=_from_log_odds(odds - reach), high=_from_log_odds(odds + reach))
 
 

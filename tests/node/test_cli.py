@@ -28,6 +28,7 @@ COMMANDS = (
     "restore",
     "stats",
     "tail",
+    "performance",
     "version",
 )
 STUDIES_COMMANDS = (
@@ -43,6 +44,7 @@ STUDIES_COMMANDS = (
 PATIENTS_COMMANDS = ("correct", "merge")
 DELIVERIES_COMMANDS = ("list", "retry")
 DATABASE_COMMANDS = ("upgrade", "copy")
+OUTCOMES_COMMANDS = ("import", "list", "withdraw", "export")
 READ_SETTINGS = (
     "serve",
     "check",
@@ -52,6 +54,8 @@ READ_SETTINGS = (
     "predict",
     "stats",
     "tail",
+    "performance",
+    *(f"outcomes {name}" for name in OUTCOMES_COMMANDS),
     *(f"studies {name}" for name in STUDIES_COMMANDS),
     *(f"patients {name}" for name in PATIENTS_COMMANDS),
     *(f"deliveries {name}" for name in DELIVERIES_COMMANDS),
@@ -64,6 +68,8 @@ PRINT_TABLES = (
     "deliveries list",
     "deliveries retry",
     "stats",
+    "outcomes list",
+    "performance",
 )
 
 
@@ -86,6 +92,7 @@ def plain(text: str) -> str:
 def test_the_commands_are_those_that_were_promised() -> None:
     assert command_names() == {
         *COMMANDS,
+        *(f"outcomes {name}" for name in OUTCOMES_COMMANDS),
         *(f"studies {name}" for name in STUDIES_COMMANDS),
         *(f"patients {name}" for name in PATIENTS_COMMANDS),
         *(f"deliveries {name}" for name in DELIVERIES_COMMANDS),

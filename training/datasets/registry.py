@@ -15,6 +15,7 @@ from training.datasets import (
     class_folders,
     inbreast,
     mini_mias,
+    outcomes,
     patches,
     rsna,
 )
@@ -62,6 +63,11 @@ READERS: Mapping[str, Reader] = {
         read=inbreast.read,
         default_folder=Path("data/INbreast"),
         layout="INbreast: INbreast.csv, AllDICOMs/ and AllXML/",
+    ),
+    "outcomes": Reader(
+        read=outcomes.read,
+        default_folder=Path("data/outcomes"),
+        layout="Outcomes: outcomes.csv, as `mammonode outcomes export` writes it",
     ),
     "breast_mri": Reader(
         read=breast_mri.read,
