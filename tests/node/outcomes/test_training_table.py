@@ -109,10 +109,7 @@ def test_inspect_counts_an_exported_table(
 
     counted = json.loads(capsys.readouterr().out)
     assert (counted["all"]["images"], counted["all"]["patients"]) == (6, 2)
-    assert counted["by_view"] == {
-        "CC": {"images": 3, "patients": 2},
-        "MLO": {"images": 3, "patients": 2},
-    }
+    assert set(counted["by_view"]) == {"R CC", "L CC", "R MLO", "L MLO"}
     assert (counted["broken"], counted["problems"]) == ([], {})
 
 
