@@ -6,28 +6,24 @@ from typing import Annotated
 
 import typer
 
+from node.commands import completion
 from node.commands.options import ConfigOption, JSONOption, make_console, print_json
+from node.commands.ranges import PERIOD_HELP, read_days
 
 app = typer.Typer()
 
-_DAY = ["%Y-%m-%d", "%Y%m%d"]
-
 
 @app.command(
-    epilog="Examples:\n\nmammonode performance --from 2026-01-01 --html performance.html\n\n"
+    epilog="Examples:\n\nmammonode performance --study-date 2026 --html performance.html\n\n"
     "mammonode performance --ae-title MAMMO1 --json"
 )
 def performance(
-    first: Annotated[
-        datetime | None,
+    study_date: Annotated[
+        str | None,
         typer.Option(
-            "--from", metavar="DATE", formats=_DAY, help="Only studies of this Study Date or later."
-        ),
-    ] = None,
-    last: Annotated[
-        datetime | None,
-        typer.Option(
-            "--to", metavar="DATE", formats=_DAY, help="Only studies of this Study Date or earlier."
+            "--study-date",
+            metavar="WHEN",
+            help=f"Only studies with such a Study Date: {PERIOD_HELP}.",
         ),
     ] = None,
     ae_title: Annotated[
@@ -37,6 +33,7 @@ def performance(
             metavar="AE",
             help="Only studies from this calling AE title; * and ? may stand in it.",
             show_default=False,
+            autocompletion=completion.ae_titles,
         ),
     ] = "",
     model_version: Annotated[
@@ -69,24 +66,23 @@ def performance(
     from node.settings_loading import load_settings
     from node.study_log.study_filter import StudyFilter
 
-    if first is not None and last is not None and last < first:
-        raise typer.BadParameter("Expected a day not before --from.", param_hint="--to")
+    now = datetime.now(UTC)
+    first, last = read_days(study_date, option="--study-date", now=now) if study_date else ("", "")
     which = StudyFilter(
-        study_date_from="" if first is None else f"{first:%Y%m%d}",
-        study_date_to="" if last is None else f"{last:%Y%m%d}",
+        study_date_from=first,
+        study_date_to=last,
         calling_ae_title=ae_title,
         model_version=model_version,
     )
     said = (
-        ("from", "" if first is None else f"{first:%Y-%m-%d}"),
-        ("to", "" if last is None else f"{last:%Y-%m-%d}"),
+        ("Study Date", study_date or ""),
         ("AE title", ae_title),
         ("model version", model_version),
     )
     narrowed_to = ", ".join(f"{name} {value}" for name, value in said if value)
     settings = load_settings(config)
     with open_log(settings) as database:
-        measured = measure(database, settings, which, narrowed_to=narrowed_to, at=datetime.now(UTC))
+        measured = measure(database, settings, which, narrowed_to=narrowed_to, at=now)
     if html is not None:
         from node.performance.page import write_page
 
