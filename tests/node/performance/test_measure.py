@@ -73,7 +73,7 @@ def rows_of(
     inside = np.ones(len(year.days), np.bool_) if inside is None else inside
     if level is LevelName.STUDY:
         known = inside & year.is_study_known
-        return year.is_cancer[known].any(axis=1), year.study_scores[known]
+        return np.asarray(year.is_cancer[known].any(axis=1)), year.study_scores[known]
     known = inside[:, None] & year.is_breast_known
     return year.is_cancer[known], year.scores[known]
 
