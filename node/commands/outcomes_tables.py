@@ -31,7 +31,7 @@ def outcomes_table(outcomes: Sequence[ListedOutcome], console: Console) -> Rende
             one.source,
             one.result,
             Text(one.state.value, style=_STYLES[one.state]),
-            one.reason or _studies(one.studies, console),
+            Text(one.reason or _studies(one.studies, console)),
         )
     return table
 

@@ -56,7 +56,7 @@ def _slices(title: str, slices: Sequence[Slice], console: Console) -> Table:
     for one in slices:
         figures = one.level(LevelName.STUDY)
         table.add_row(
-            f"{one.value or 'unknown'}{'*' if one.is_too_recent else ''}",
+            Text(f"{one.value or 'unknown'}{'*' if one.is_too_recent else ''}"),
             f"{one.studies:,}",
             f"{figures.rows:,}",
             f"{figures.cancers:,}",

@@ -21,6 +21,7 @@ HL7 FHIR R4, DiagnosticReport, Observation, Specimen; DICOM PS3.16 CID 6022 and 
 """
 
 import json
+from collections import ChainMap
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import date
 from types import MappingProxyType
@@ -107,6 +108,10 @@ def _resources(text: str) -> Iterator[Resource]:
         parts: list[object] = [json.loads(text)]
     except ValueError:
         parts = list(_lines(text))
+    except RecursionError:
+        raise PermanentError(
+            reason="Expected FHIR resources, found JSON nested too deeply"
+        ) from None
     for part in parts:
         if not isinstance(part, dict):
             raise PermanentError(reason="Expected FHIR resources, found JSON that is none")
@@ -124,7 +129,7 @@ def _lines(text: str) -> Iterator[object]:
         if line.strip():
             try:
                 yield json.loads(line)
-            except ValueError:
+            except (ValueError, RecursionError):
                 raise PermanentError(
                     reason=f"Expected JSON, or one JSON object a line; line {number} is none"
                 ) from None
@@ -150,8 +155,10 @@ class _Resources:
 
     def of(self, report: Resource) -> Mapping[str, Resource]:
         """Give those that a report can refer to: its contained ones before those of the file."""
-        contained = {f"#{part.get('id')}": part for part in _list(report, "contained")}
-        return self._by_reference | contained
+        contained: dict[str, Resource] = {
+            f"#{part.get('id')}": part for part in _list(report, "contained")
+        }
+        return ChainMap(contained, self._by_reference)
 
 
 def _values_of(

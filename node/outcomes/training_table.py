@@ -93,7 +93,7 @@ def export_table(database: Database, settings: Settings, which: StudyFilter, out
     store = Store(settings.data_dir)
     with database.reading() as session:
         links = link(read_outcomes(session), read_studies(session), settings.outcomes)
-        meant = {study.id for study in read_studies(session, which, scored_only=True)}
+        meant = {study.id for study in read_studies(session, which)}
         breasts = [
             breast
             for study in links.studies

@@ -63,7 +63,9 @@ def measure(
     with database.reading() as session:
         outcomes = read_outcomes(session)
         everything = read_studies(session)
-        meant = read_studies(session, which, scored_only=True)
+        is_narrowed = which != StudyFilter()
+        meant = read_studies(session, which) if is_narrowed else everything
+    meant = tuple(study for study in meant if study.score is not None)
     ids = {study.id for study in meant}
     links = link(outcomes, everything, settings.outcomes)
     linked = [one for one in links.studies if one.study.id in ids]

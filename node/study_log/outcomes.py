@@ -125,9 +125,7 @@ def read_outcomes(session: Session) -> tuple[Outcome, ...]:
     )
 
 
-def read_studies(
-    session: Session, which: StudyFilter | None = None, *, scored_only: bool = False
-) -> tuple[LoggedStudy, ...]:
+def read_studies(session: Session, which: StudyFilter | None = None) -> tuple[LoggedStudy, ...]:
     """Read the studies that outcomes can be about: all whose files were not deleted on request.
 
     Parameters
@@ -136,8 +134,6 @@ def read_studies(
         Of `Database.reading`.
     which
         Those that are meant; None: all.
-    scored_only
-        Only those whose newest revision has a score.
     """
     statement = (
         select(
@@ -156,14 +152,12 @@ def read_studies(
             Revision.weights_sha256,
             Revision.weights,
         )
-        .join(Revision, is_newest_revision(), isouter=not scored_only)
+        .join(Revision, is_newest_revision(), isouter=True)
         .where(Study.state != StudyState.DELETED.value)
         .order_by(Study.id)
     )
     if which is not None:
         statement = statement.where(which.condition())
-    if scored_only:
-        statement = statement.where(Revision.score.is_not(None))
     return tuple(_logged(row) for row in session.execute(statement))
 
 

@@ -20,7 +20,6 @@ COLUMNS = (
 )  # fmt: skip
 _LABELS = {label.value: label for label in (Label.MALIGNANT, Label.BENIGN, Label.NO_CANCER)}
 _SIDES = {"R": Laterality.RIGHT, "L": Laterality.LEFT}
-_KNOWN_FROM = {"histopathology": "biopsied", "follow_up": "followed up"}
 
 
 def read(folder: Path) -> DataSet:
@@ -57,7 +56,6 @@ def read(folder: Path) -> DataSet:
             study_id=row["study"],
             laterality=row.one_of("laterality", _SIDES),
             view_position=row["view_position"] if row["view_position"] in VIEW_POSITIONS else None,
-            findings=(row.one_of("source", _KNOWN_FROM),),
         )
         for row in read_rows(table, COLUMNS)
     ]

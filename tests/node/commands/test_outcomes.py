@@ -138,7 +138,7 @@ def test_a_conflict_is_listed_and_ends_with_a_withdrawal(
     run(capsys, "outcomes", "import", str(file))
     before = run(capsys, "outcomes", "list", "--conflicts", "--json")
 
-    done = run(capsys, "outcomes", "withdraw", "2", "--reason", "of another lesion")
+    done = run(capsys, "outcomes", "withdraw", "2", "--reason", "[/b] of another lesion")
     again = run(capsys, "outcomes", "withdraw", "2", "--reason", "of another lesion")
     none = run(capsys, "outcomes", "withdraw", "3", "--reason", "of another lesion")
 
@@ -147,7 +147,7 @@ def test_a_conflict_is_listed_and_ends_with_a_withdrawal(
     assert again.out == "Nothing to do: outcome 2 was withdrawn before.\n"
     assert (none.code, "No outcome 3" in none.err) == (ExitCode.FAILURE, True)
     listed = run(capsys, "outcomes", "list")
-    assert "of another lesion" in listed.out
+    assert "[/b] of another lesion" in listed.out
     assert "1 linked, 1 withdrawn" in listed.err
 
 

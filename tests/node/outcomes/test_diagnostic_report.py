@@ -178,6 +178,7 @@ def test_a_report_that_is_not_understood_is_named_and_not_quoted(
         (b"{", "line 1 is none"),
         (b'{"resourceType": "Patient"}', "Expected a FHIR DiagnosticReport"),
         (b"[1, 2]", "found JSON that is none"),
+        (b"[" * 100_000, "nested too deeply"),
         (b'{"a": "\xff"}', "Expected UTF-8"),
     ],
 )
