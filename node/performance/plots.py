@@ -73,7 +73,7 @@ def calibration_plot(level: LevelFigures) -> str:
 
 def _limit(most: float) -> float:
     """Give the end of an axis of shares."""
-    return next((end for end in (0.01, 0.02, 0.05, 0.1, 0.2, 0.5) if end >= most), 1.0)
+    return next((end for end in (0.01, 0.02, 0.03, 0.05, 0.1, 0.2, 0.3, 0.5) if end >= most), 1.0)
 
 
 def time_plot(months: Sequence[Slice], figure: Figure, overall: Interval | None) -> str:

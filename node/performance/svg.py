@@ -7,7 +7,7 @@ from itertools import pairwise
 
 INK, SOFT, RULE = "#1f2933", "#52606d", "#d9dee4"
 _FONT = '"Helvetica Neue", Helvetica, Arial, "Liberation Sans", sans-serif'
-_LEFT, _RIGHT, _TOP, _BOTTOM = 58.0, 14.0, 14.0, 46.0
+_LEFT, _RIGHT, _TOP, _BOTTOM = 72.0, 24.0, 14.0, 46.0
 """Room around the field, in the units of the picture."""
 
 Point = tuple[float, float]
