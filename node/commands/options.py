@@ -77,6 +77,17 @@ ByOption = Annotated[
 ]
 
 
+ReasonOption = Annotated[
+    str,
+    typer.Option(
+        "--reason",
+        metavar="TEXT",
+        help="Why; stays in the log for ever. Name no patient in it.",
+        show_default=False,
+    ),
+]
+
+
 def user_of_this_machine() -> str:
     """Name who runs the command; who came by ``sudo`` is named as who they were before."""
     import pwd  # late, as all that only some commands need

@@ -1,16 +1,18 @@
 """``mammonode outcomes``: what became of the breasts, and which studies it is about."""
 
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from node.commands.listing import Cell, CSVOption, Form, form_of, print_list
 from node.commands.options import (
     ByOption,
     ConfigOption,
     JSONOption,
-    make_console,
+    ReasonOption,
     print_json,
     user_of_this_machine,
 )
@@ -91,6 +93,7 @@ def list_(
         int, typer.Option("--limit", min=1, metavar="N", help="At most so many, newest first.")
     ] = 20,
     as_json: JSONOption = False,
+    as_csv: CSVOption = False,
     config: ConfigOption = None,
 ) -> None:
     """List outcomes and the studies that they are about, as the log is now.
@@ -100,9 +103,10 @@ def list_(
     """
     from node.commands.open_log import open_log
     from node.commands.outcomes_tables import outcomes_table
-    from node.outcomes.listing import OutcomeState, list_outcomes
+    from node.outcomes.listing import ListedOutcome, OutcomeState, list_outcomes
     from node.settings_loading import load_settings
 
+    form = form_of(as_json=as_json, as_csv=as_csv)
     settings = load_settings(config)
     states = [
         state
@@ -114,19 +118,26 @@ def list_(
     ]
     with open_log(settings) as database:
         listed = list_outcomes(database, settings.outcomes, states=states)
-    shown = listed.outcomes[:limit]
-    if as_json:
-        print_json({"total": len(listed.outcomes), "counts": listed.counts, "outcomes": shown})
+    shown, total = listed.outcomes[:limit], len(listed.outcomes)
+    if form is Form.JSON:
+        print_json({"total": total, "counts": listed.counts, "outcomes": shown})
         return
-    if not shown:
-        typer.echo("No outcomes.", err=True)
-        return
-    console = make_console()
-    console.print(outcomes_table(shown, console))
-    counts = ", ".join(f"{count:,} {state}" for state, count in listed.counts.items())
-    typer.echo(
-        f"{len(shown):,} of {len(listed.outcomes):,} outcomes shown. In all: {counts}.", err=True
-    )
+    columns: dict[str, Callable[[ListedOutcome], Cell]] = {
+        "number": lambda one: one.number,
+        "date": lambda one: one.date,
+        "laterality": lambda one: one.laterality,
+        "source": lambda one: one.source,
+        "result": lambda one: one.result,
+        "state": lambda one: one.state.value,
+        "reason": lambda one: one.reason,
+        "studies": lambda one: " ".join(one.studies),
+        "imported_at": lambda one: one.imported_at,
+        "imported_by": lambda one: one.imported_by,
+    }
+    print_list(shown, form, plural="outcomes", total=total, columns=columns, table=outcomes_table)
+    if form is Form.TABLE and listed.counts:
+        counts = ", ".join(f"{count:,} {state}" for state, count in listed.counts.items())
+        typer.echo(f"In all: {counts}.", err=True)
 
 
 @app.command(
@@ -136,15 +147,7 @@ def withdraw(
     number: Annotated[
         int, typer.Argument(metavar="NUMBER", help="Of the outcome, as listed.", min=1)
     ],
-    reason: Annotated[
-        str,
-        typer.Option(
-            "--reason",
-            metavar="TEXT",
-            help="Why; stays in the log for ever. Name no patient in it.",
-            show_default=False,
-        ),
-    ],
+    reason: ReasonOption,
     by: ByOption = "",
     as_json: JSONOption = False,
     config: ConfigOption = None,

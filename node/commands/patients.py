@@ -11,6 +11,7 @@ from node.commands.options import (
     ByOption,
     ConfigOption,
     JSONOption,
+    ReasonOption,
     print_json,
     user_of_this_machine,
 )
@@ -46,15 +47,6 @@ FromIssuerOption = Annotated[
         "--from-issuer",
         metavar="ISSUER",
         help="Issuer of that Patient ID; without it whatever issuer.",
-    ),
-]
-ReasonOption = Annotated[
-    str,
-    typer.Option(
-        "--reason",
-        metavar="TEXT",
-        help="Why; stays in the log. Name no patient in it.",
-        show_default=False,
     ),
 ]
 

@@ -11,6 +11,7 @@ from node.commands.options import (
     ByOption,
     ConfigOption,
     JSONOption,
+    ReasonOption,
     StudyArgument,
     print_json,
     print_view,
@@ -112,15 +113,7 @@ def reanalyse(
 )
 def delete(
     study: StudyArgument,
-    reason: Annotated[
-        str,
-        typer.Option(
-            "--reason",
-            metavar="TEXT",
-            help="Why; stays in the log for ever. Name no patient in it.",
-            show_default=False,
-        ),
-    ],
+    reason: ReasonOption,
     by: ByOption = "",
     as_json: JSONOption = False,
     config: ConfigOption = None,

@@ -102,8 +102,10 @@ def auc_of(scores: Float64Array, is_cancer: BoolArray, patients: IntArray) -> In
         + with_others / (with_others - 1) * float((sums[1] ** 2).sum()) / others**2
         + 2 * both / (both - 1) * float((sums[0] * sums[1]).sum()) / (cancers * others)
     )
+    if variance <= 0:
+        return wilson(area, min(with_cancer, with_others))
     odds = math.log(area / (1 - area))
-    reach = _Z * math.sqrt(max(variance, 0.0)) / (area * (1 - area))
+    reach = _Z * math.sqrt(variance) / (area * (1 - area))
     return Interval(value=area, low=_from_log_odds(odds - reach), high=_from_log_odds(odds + reach))
 
 

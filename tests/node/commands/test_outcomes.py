@@ -129,6 +129,9 @@ def test_outcomes_are_listed_without_their_patient(
     assert [one["number"] for one in answer["outcomes"]] == [2]
     assert answer["counts"] == {"linked": 1, "unmatched": 1}
     assert "SECRET" not in listed.out + unmatched.out
+    table = run(capsys, "outcomes", "list", "--csv").out.splitlines()
+    assert table[0].startswith("number,date,laterality,source,result,state")
+    assert table[1].startswith("2,2024-03-20,L,histopathology,benign,unmatched")
 
 
 def test_a_conflict_is_listed_and_ends_with_a_withdrawal(

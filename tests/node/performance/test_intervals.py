@@ -88,6 +88,13 @@ def test_an_auc_of_one_has_an_interval_too() -> None:
     assert 0.4 < found.low < 0.8
 
 
+def test_scores_that_are_all_equal_have_an_interval_too() -> None:
+    found = auc_of(np.full(20, 0.3), np.arange(20) > 9, np.arange(20))
+
+    assert found.value == 0.5
+    assert found.low < 0.3 < 0.7 < found.high
+
+
 def covered(intervals: list[Interval], truth: float) -> float:
     return float(np.mean([one.low <= truth <= one.high for one in intervals]))
 

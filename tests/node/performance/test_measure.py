@@ -207,6 +207,20 @@ def test_months_that_no_follow_up_can_have_reached_are_said_to_be_too_recent(
     assert any("days old: no follow-up can have found" in caution for caution in early.cautions)
 
 
+def test_the_figures_are_the_same_on_either_database(database: Database, tmp_path: Path) -> None:
+    small = draw_year(studies=800, seed=6, prevalence=0.05)
+    write_studies(small, database)
+    write_outcomes(small, tmp_path / "outcomes.csv")
+    given = read_file(tmp_path / "outcomes.csv", today=NOW.date())
+    import_outcomes(database, given, SETTINGS.outcomes, by="someone", at=NOW)
+    inside = (small.ae_title == 0) & (small.days >= 59)
+    which = StudyFilter(calling_ae_title="*1", study_date_from="20230301", model_version="1.?.0")
+
+    for level in LevelName:
+        require_same(measured_of(database).level(level), *rows_of(small, level))
+        require_same(measured_of(database, which).level(level), *rows_of(small, level, inside))
+
+
 def test_weights_that_are_gone_have_no_call_by_breast(
     year: Year, sqlite_logs: SqliteLogs, tmp_path: Path
 ) -> None:
