@@ -46,12 +46,15 @@ app.add_typer(studies.app, name="studies")
 app.add_typer(patients.app, name="patients")
 app.add_typer(deliveries.app, name="deliveries")
 app.add_typer(outcomes.app, name="outcomes")
-app.add_typer(performance.app)
 app.add_typer(database.app, name="database")
 app.command(
     epilog="Examples:\n\nmammonode stats\n\nmammonode stats --received 2026-03 --ae-title 'MAMMO*'"
     "\n\nmammonode stats --received 2026-01-01.. --csv days"
 )(stats.stats)
+app.command(
+    epilog="Examples:\n\nmammonode performance --study-date 2026 --html performance.html\n\n"
+    "mammonode performance --ae-title MAMMO1 --json"
+)(performance.performance)
 
 
 class Role(StrEnum):

@@ -5,7 +5,8 @@ from collections.abc import Sequence
 from rich.console import Console, RenderableType
 from rich.text import Text
 
-from node.commands.display import UID_ENDING, plain_or_ruled_table
+from node.commands.display import plain_or_ruled_table
+from node.commands.event_words import ending_of
 from node.outcomes.listing import ListedOutcome, OutcomeState
 
 _STYLES = {
@@ -37,8 +38,4 @@ def outcomes_table(outcomes: Sequence[ListedOutcome], console: Console) -> Rende
 
 
 def _studies(uids: Sequence[str], console: Console) -> str:
-    if not console.is_terminal:
-        return " ".join(uids)
-    return " ".join(
-        f"…{uid[-UID_ENDING:].lstrip('.')}" if len(uid) > UID_ENDING else uid for uid in uids
-    )
+    return " ".join(ending_of(uid) if console.is_terminal else uid for uid in uids)

@@ -7,16 +7,11 @@ from typing import Annotated
 import typer
 
 from node.commands import completion
-from node.commands.options import ConfigOption, JSONOption, make_console, print_json
+from node.commands.options import ConfigOption, JSONOption, print_json, print_view
 from node.commands.ranges import PERIOD_HELP, read_days
+from node.commands.studies_list import WILD_CARDS_HELP
 
-app = typer.Typer()
 
-
-@app.command(
-    epilog="Examples:\n\nmammonode performance --study-date 2026 --html performance.html\n\n"
-    "mammonode performance --ae-title MAMMO1 --json"
-)
 def performance(
     study_date: Annotated[
         str | None,
@@ -31,7 +26,7 @@ def performance(
         typer.Option(
             "--ae-title",
             metavar="AE",
-            help="Only studies from this calling AE title; * and ? may stand in it.",
+            help=f"Only studies from this calling AE title. {WILD_CARDS_HELP}",
             show_default=False,
             autocompletion=completion.ae_titles,
         ),
@@ -41,7 +36,7 @@ def performance(
         typer.Option(
             "--model-version",
             metavar="VERSION",
-            help="Only studies analysed by this version of the weights; * and ? may stand in it.",
+            help=f"Only studies analysed by this version of the weights. {WILD_CARDS_HELP}",
             show_default=False,
         ),
     ] = "",
@@ -90,7 +85,6 @@ def performance(
     if as_json:
         print_json(measured)
         return
-    console = make_console()
-    console.print(performance_view(measured, console))
+    print_view(lambda console: performance_view(measured, console))
     if html is not None:
         typer.echo(f"Page: {html}", err=True)

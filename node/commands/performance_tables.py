@@ -6,8 +6,8 @@ from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from model.manifest import Interval
-from node.commands.display import NOT_FOR_DIAGNOSTIC_USE, plain_or_ruled_table
+from model.manifest import NOT_FOR_DIAGNOSTIC_USE, Interval
+from node.commands.display import plain_or_ruled_table
 from node.performance.figures import LevelFigures, LevelName, Performance, Slice
 from node.performance.measure import LEAST
 from node.performance.words import FIGURES, interval_words, verification_words

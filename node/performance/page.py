@@ -4,13 +4,13 @@ from collections.abc import Iterator, Sequence
 from html import escape
 from pathlib import Path
 
+from model.manifest import NOT_FOR_DIAGNOSTIC_USE
 from node.performance.figures import Confusion, LevelFigures, LevelName, Performance, Slice
 from node.performance.measure import LEAST
 from node.performance.plots import COLOUR_OF, calibration_plot, roc_plot, time_plot
 from node.performance.words import FIGURES, interval_words, verification_words
 from node.whole_file import make_folder, write_whole
 
-_NOT_FOR_DIAGNOSTIC_USE = "Research software, not for diagnostic use"
 _STYLE = """
 body { margin: 0; background: #fff; color: #1f2933; font: 16px/1.5 "Helvetica Neue", Helvetica,
   Arial, "Liberation Sans", sans-serif; }
@@ -76,7 +76,7 @@ def html_page(performance: Performance) -> str:
         '<!DOCTYPE html><html lang="en"><head><meta charset="utf-8">',
         '<meta name="viewport" content="width=device-width, initial-scale=1">',
         f"<title>mammonode: live performance</title><style>{_STYLE}</style></head><body><main>",
-        f'<p class="notice">{_NOT_FOR_DIAGNOSTIC_USE}</p>',
+        f'<p class="notice">{NOT_FOR_DIAGNOSTIC_USE}</p>',
         "<h1>Live performance</h1>",
         f'<p class="soft">{escape(verification_words(performance))}',
         f" As of {performance.made_at.astimezone():%Y-%m-%d %H:%M}.</p>",
@@ -228,4 +228,4 @@ def _reading(performance: Performance) -> Iterator[str]:
         f"{LEAST} rows of a sort. PPV and NPV hang on the share of cancers among those whose "
         "outcome is known.</p>"
     )
-    yield f"<p><b>{_NOT_FOR_DIAGNOSTIC_USE}.</b> A low score does not mean benign.</p>"
+    yield f"<p><b>{NOT_FOR_DIAGNOSTIC_USE}</b> A low score does not mean benign.</p>"

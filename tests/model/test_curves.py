@@ -66,4 +66,5 @@ def test_one_class_alone_has_no_roc_curve(is_cancer: bool) -> None:
 def test_equal_scores_are_one_bin() -> None:
     (one,) = reliability_bins(once([0.4] * 5, [True, False, False, False, False]))
 
-    assert (one.rows, one.mean_score, one.cancer_share) == (5, pytest.approx(0.4), 0.2)
+    assert (one.rows, one.cancer_share) == (5, 0.2)
+    assert one.mean_score == pytest.approx(0.4)
