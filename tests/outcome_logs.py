@@ -16,6 +16,7 @@ def logged(number: int = 1, *, day: int = 0, **facts: object) -> LoggedStudy:
     known = {
         "patient_id": "P",
         "issuer_of_patient_id": "",
+        "patient_birth_date": "19610203",
         "calling_ae_title": "MAMMO1",
         "revision_id": number,
         "score": 0.4,

@@ -24,6 +24,7 @@ class Unmatched(StrEnum):
 
     UNKNOWN_PATIENT = "no study in the log is of that patient"
     SEVERAL_ISSUERS = "several issuers have given that Patient ID, and none is named"
+    SEVERAL_PATIENTS = "studies under that Patient ID have different birth dates"
     BEFORE_STUDIES = "it came before every study of the patient"
     OUTSIDE_WINDOW = "no study of the patient is within the window of days"
     NOT_ANALYSED = "the study has no score of that breast"
@@ -165,6 +166,9 @@ def _studies_about(
             return Unmatched.UNKNOWN_PATIENT
     elif len(issuers) > 1:
         return Unmatched.SEVERAL_ISSUERS
+    if len({study.patient_birth_date for study in studies} - {""}) > 1:
+        # One number for two women, as where two registries sent and named no issuer.
+        return Unmatched.SEVERAL_PATIENTS
     days = [
         (study, (outcome.date - study.study_date).days)
         for study in studies

@@ -68,6 +68,8 @@ class LoggedStudy:
 
     Attributes
     ----------
+    patient_birth_date
+        YYYYMMDD; empty where the study does not say it.
     study_date
         None where the study does not say it, or says no date.
     score, score_right, score_left
@@ -78,6 +80,7 @@ class LoggedStudy:
     study_instance_uid: str
     patient_id: str
     issuer_of_patient_id: str
+    patient_birth_date: str
     study_date: date | None
     calling_ae_title: str
     revision_id: int | None
@@ -141,6 +144,7 @@ def read_studies(session: Session, which: StudyFilter | None = None) -> tuple[Lo
             Study.study_instance_uid,
             Study.patient_id,
             Study.issuer_of_patient_id,
+            Study.patient_birth_date,
             Study.study_date,
             Study.calling_ae_title,
             Revision.id,
@@ -362,16 +366,17 @@ def _logged(row: Any) -> LoggedStudy:
         study_instance_uid=row[1],
         patient_id=row[2],
         issuer_of_patient_id=row[3],
-        study_date=_day(row[4]),
-        calling_ae_title=row[5],
-        revision_id=row[6],
-        score=row[7],
-        score_right=row[8],
-        score_left=row[9],
-        is_suspicious=row[10],
-        model_version=row[11] or "",
-        weights_sha256=row[12] or "",
-        weights=row[13] or "",
+        patient_birth_date=row[4],
+        study_date=_day(row[5]),
+        calling_ae_title=row[6],
+        revision_id=row[7],
+        score=row[8],
+        score_right=row[9],
+        score_left=row[10],
+        is_suspicious=row[11],
+        model_version=row[12] or "",
+        weights_sha256=row[13] or "",
+        weights=row[14] or "",
     )
 
 

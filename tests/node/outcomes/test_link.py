@@ -148,6 +148,14 @@ def test_a_study_without_an_issuer_is_hers_as_long_as_there_is_no_other_issuer()
     assert reason(biopsy(), nameless, named) is Unmatched.SEVERAL_ISSUERS
 
 
+def test_one_patient_id_of_two_birth_dates_is_never_guessed() -> None:
+    one, other = logged(1), logged(2, patient_birth_date="19550101")
+    silent = logged(3, patient_birth_date="")
+
+    assert reason(biopsy(), one, other, silent) is Unmatched.SEVERAL_PATIENTS
+    assert len(link([biopsy()], [one, silent], RULES).studies) == 2
+
+
 def test_the_windows_are_those_of_the_settings() -> None:
     rules = OutcomeSettings(diagnosis_within_days=10, negative_after_days=30)
 
