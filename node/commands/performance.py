@@ -6,10 +6,9 @@ from typing import Annotated
 
 import typer
 
-from node.commands import completion
 from node.commands.options import ConfigOption, JSONOption, print_json, print_view
 from node.commands.ranges import PERIOD_HELP, read_days
-from node.commands.studies_list import WILD_CARDS_HELP
+from node.commands.studies_list import AETitleOption, ModelVersionOption
 
 
 def performance(
@@ -21,25 +20,8 @@ def performance(
             help=f"Only studies with such a Study Date: {PERIOD_HELP}.",
         ),
     ] = None,
-    ae_title: Annotated[
-        str,
-        typer.Option(
-            "--ae-title",
-            metavar="AE",
-            help=f"Only studies from this calling AE title. {WILD_CARDS_HELP}",
-            show_default=False,
-            autocompletion=completion.ae_titles,
-        ),
-    ] = "",
-    model_version: Annotated[
-        str,
-        typer.Option(
-            "--model-version",
-            metavar="VERSION",
-            help=f"Only studies analysed by this version of the weights. {WILD_CARDS_HELP}",
-            show_default=False,
-        ),
-    ] = "",
+    ae_title: AETitleOption = "",
+    model_version: ModelVersionOption = "",
     html: Annotated[
         Path | None,
         typer.Option(

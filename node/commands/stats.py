@@ -11,7 +11,7 @@ from node.commands import completion
 from node.commands.listing import Cell, as_csv, read_words
 from node.commands.options import ConfigOption, JSONOption, make_console, print_json
 from node.commands.ranges import PERIOD_HELP, read_period
-from node.commands.studies_list import WILD_CARDS_HELP
+from node.commands.studies_list import AETitleOption, ModelVersionOption
 
 if TYPE_CHECKING:
     from model.manifest import Manifest
@@ -44,25 +44,8 @@ def stats(
             help=f"Only studies whose last instance came then: {PERIOD_HELP}.",
         ),
     ] = LAST_DAYS,
-    ae_title: Annotated[
-        str,
-        typer.Option(
-            "--ae-title",
-            metavar="AE",
-            help=f"Only studies from this calling AE title. {WILD_CARDS_HELP}",
-            show_default=False,
-            autocompletion=completion.ae_titles,
-        ),
-    ] = "",
-    model_version: Annotated[
-        str,
-        typer.Option(
-            "--model-version",
-            metavar="TEXT",
-            help=f"Only studies whose newest revision such weights scored. {WILD_CARDS_HELP}",
-            show_default=False,
-        ),
-    ] = "",
+    ae_title: AETitleOption = "",
+    model_version: ModelVersionOption = "",
     csv_table: Annotated[
         str | None,
         typer.Option(

@@ -32,6 +32,25 @@ if TYPE_CHECKING:
 
 WATCH_EVERY_S = 2
 WILD_CARDS_HELP = "* and ? are wild cards."
+AETitleOption = Annotated[
+    str,
+    typer.Option(
+        "--ae-title",
+        metavar="AE",
+        help=f"Only studies from this calling AE title. {WILD_CARDS_HELP}",
+        show_default=False,
+        autocompletion=completion.ae_titles,
+    ),
+]
+ModelVersionOption = Annotated[
+    str,
+    typer.Option(
+        "--model-version",
+        metavar="TEXT",
+        help=f"Only studies whose newest revision such weights scored. {WILD_CARDS_HELP}",
+        show_default=False,
+    ),
+]
 
 
 class State(StrEnum):
@@ -107,16 +126,7 @@ def list_(
     accession_number: Annotated[
         str, typer.Option("--accession", metavar="TEXT", help=WILD_CARDS_HELP, show_default=False)
     ] = "",
-    ae_title: Annotated[
-        str,
-        typer.Option(
-            "--ae-title",
-            metavar="AE",
-            help=f"Calling AE title of the sender. {WILD_CARDS_HELP}",
-            show_default=False,
-            autocompletion=completion.ae_titles,
-        ),
-    ] = "",
+    ae_title: AETitleOption = "",
     score: Annotated[
         str | None,
         typer.Option(
@@ -132,15 +142,7 @@ def list_(
             autocompletion=completion.words(Call),
         ),
     ] = None,
-    model_version: Annotated[
-        str,
-        typer.Option(
-            "--model-version",
-            metavar="TEXT",
-            help=f"Of the weights. {WILD_CARDS_HELP}",
-            show_default=False,
-        ),
-    ] = "",
+    model_version: ModelVersionOption = "",
     study: Annotated[
         list[str] | None,
         typer.Option(
