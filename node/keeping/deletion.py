@@ -18,7 +18,7 @@ from node.intake.facts import patient_facts
 from node.keeping.promises import promises_of
 from node.store import Store
 from node.study_log.database import Database, lock_study
-from node.study_log.outcomes import empty_outcomes
+from node.study_log.outcome_patients import empty_outcomes
 from node.study_log.removals import give_up
 from node.study_log.tables import (
     Conflict,

@@ -19,7 +19,7 @@ from node.analysis.replace import replace_results
 from node.errors import PermanentError
 from node.study_log.corrections import PATIENT_COLUMNS
 from node.study_log.database import Database, lock_study
-from node.study_log.outcomes import move_outcomes
+from node.study_log.outcome_patients import move_outcomes
 from node.study_log.tables import CloseReason, Event, PatientCorrection, Study, StudyState
 from node.work_queue import WorkQueue
 

@@ -1,15 +1,15 @@
-"""The outcomes in the log, and the studies that they can be about: read, added, moved, emptied.
+"""The outcomes in the log, and the studies that they can be about: read, added, withdrawn.
 
 Which outcome is about which study is no business of the log: `node.outcomes.link` works it out.
 """
 
 import secrets
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, insert, or_, select
+from sqlalchemy import insert, select
 from sqlalchemy.orm import Session
 
 from node.errors import PermanentError
@@ -191,7 +191,7 @@ def add_outcomes(session: Session, outcomes: Iterable[Outcome], *, by: str, at: 
     by, at
         Who imports them, and now, aware UTC.
     """
-    pseudonyms = _pseudonyms(session)
+    pseudonyms = pseudonyms_of(session)
     rows = []
     for outcome in outcomes:
         patient_id, issuer, day, laterality, source, result = outcome.key
@@ -251,106 +251,7 @@ def withdraw_outcome(session: Session, number: int, *, reason: str, by: str, at:
     return True
 
 
-def move_outcomes(
-    session: Session,
-    patient_id: str,
-    issuer_of_patient_id: str | None,
-    *,
-    to_patient_id: str | None,
-    to_issuer: str | None,
-) -> int:
-    """Let the outcomes of a patient be those of another one, or of one who is written otherwise.
-
-    Parameters
-    ----------
-    session
-        Of `Database.writing`.
-    patient_id, issuer_of_patient_id
-        Who was meant to be somebody else; the issuer where several have given that Patient ID.
-    to_patient_id, to_issuer
-        Who it is; None: that attribute stays.
-
-    Returns
-    -------
-    moved
-        How many there were. What the other one has already is not there twice.
-    """
-    theirs = session.scalars(
-        select(BreastOutcome).where(*_of_patient(patient_id, issuer_of_patient_id))
-    ).all()
-    taken = known_keys(session)
-    pseudonyms = _pseudonyms(session)
-    for row in theirs:
-        patient = patient_id if to_patient_id is None else to_patient_id
-        given = row.issuer_of_patient_id
-        # Where no issuer was given, none is now: the Patient ID alone is what the source knows.
-        issuer = to_issuer if to_issuer is not None and given else given
-        key = (patient, issuer, row.date, row.laterality, row.source, row.result)
-        if key == (row.patient_id, given, *key[2:]):
-            continue
-        if key in taken:
-            session.delete(row)
-            continue
-        taken.add(key)
-        row.patient_id, row.issuer_of_patient_id = patient, issuer
-        row.pseudonym = pseudonyms.setdefault(patient, row.pseudonym)
-    return len(theirs)
-
-
-def empty_outcomes(session: Session, study: Study, at: datetime) -> int:
-    """Empty what outcomes say of the patient of a study that is being deleted.
-
-    Parameters
-    ----------
-    session
-        Of `Database.writing`.
-    study
-        Still with its patient.
-    at
-        Now, aware UTC.
-
-    Returns
-    -------
-    emptied
-        How many. Those stay that can be about another study of the patient: one that is in the
-        log, and is not of a later day.
-    """
-    others = session.execute(
-        select(Study.issuer_of_patient_id, Study.study_date).where(
-            Study.patient_id == study.patient_id,
-            Study.id != study.id,
-            Study.state != StudyState.DELETED.value,
-        )
-    ).all()
-    emptied = 0
-    for row in session.scalars(
-        select(BreastOutcome).where(*_of_patient(study.patient_id, study.issuer_of_patient_id))
-    ):
-        if any(
-            day <= row.date and _may_be_same(issuer, row.issuer_of_patient_id)
-            for issuer, day in others
-        ):
-            continue
-        row.patient_id, row.issuer_of_patient_id, row.pseudonym = None, "", ""
-        row.emptied_at = at
-        emptied += 1
-    return emptied
-
-
-def _of_patient(patient_id: str, issuer: str | None) -> Sequence[ColumnElement[bool]]:
-    """Select by Patient ID, and by issuer where both sides have one."""
-    is_theirs = [BreastOutcome.patient_id == patient_id]
-    if issuer:
-        named = BreastOutcome.issuer_of_patient_id
-        is_theirs.append(or_(named == issuer, named == ""))
-    return is_theirs
-
-
-def _may_be_same(one: str, other: str) -> bool:
-    return not one or not other or one == other
-
-
-def _pseudonyms(session: Session) -> dict[str, str]:
+def pseudonyms_of(session: Session) -> dict[str, str]:
     """Give the pseudonym of each patient who has one."""
     rows = session.execute(
         select(BreastOutcome.patient_id, BreastOutcome.pseudonym)

@@ -12,7 +12,8 @@ from sqlalchemy import select
 from bench import BEGIN, Bench, phantom
 from node.errors import PermanentError
 from node.outcomes.training_table import COLUMNS, Exported, export_table
-from node.study_log.outcomes import Outcome, add_outcomes, empty_outcomes
+from node.study_log.outcome_patients import empty_outcomes
+from node.study_log.outcomes import Outcome, add_outcomes
 from node.study_log.revisions import add_revision, images_here
 from node.study_log.study_filter import StudyFilter
 from node.study_log.tables import (
