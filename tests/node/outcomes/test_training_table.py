@@ -14,7 +14,7 @@ from node.errors import PermanentError
 from node.outcomes.training_table import COLUMNS, Exported, export_table
 from node.study_log.outcome_patients import empty_outcomes
 from node.study_log.outcomes import Outcome, add_outcomes
-from node.study_log.revisions import add_revision, images_here
+from node.study_log.revisions import images_here, queue_revision
 from node.study_log.study_filter import StudyFilter
 from node.study_log.tables import (
     CloseReason,
@@ -42,11 +42,17 @@ def bench(tmp_path: Path, either_database: str) -> Iterator[Bench]:
             bench.admit(
                 phantom(seed=seed, laterality=side, view_position=view, instance_number=number)
             )
+    queue = bench.queue  # its tables are made before the log is written to
     with bench.database.writing() as session:
         for study in session.scalars(select(Study)):
             study.study_date = "20240304"
-            revision = add_revision(
-                study, images_here(study), close_reason=CloseReason.VIEW_SET, closed_at=BEGIN
+            revision = queue_revision(
+                session,
+                queue.enqueue_analysis,
+                study,
+                images_here(study),
+                close_reason=CloseReason.VIEW_SET,
+                closed_at=BEGIN,
             )
             study.state = revision.state = StudyState.COMPLETED
             revision.score = revision.score_right = 0.4
