@@ -43,6 +43,8 @@ from node.study_log.tables import (
 )
 
 ALL_STUDIES = StudyFilter()
+ROWS_AT_ONCE = 1000
+"""Rows that are held while a long list is made."""
 
 
 def count_studies(session: Session, which: StudyFilter = ALL_STUDIES) -> int:
@@ -82,7 +84,8 @@ def list_studies(
         page = page.join(Revision, is_newest_revision())
     page = page.order_by(*sorted_by).limit(limit).offset(offset)
     statement = _summaries().where(Study.id.in_(page)).order_by(*sorted_by)
-    return tuple(_summary(*row) for row in session.execute(statement))
+    rows = session.execute(statement.execution_options(yield_per=ROWS_AT_ONCE))
+    return tuple(_summary(*row) for row in rows)
 
 
 def find_study_instance_uid(session: Session, text: str) -> str:
