@@ -156,7 +156,7 @@ def test_a_list_takes_one_statement_however_many_studies_there_are(database: Dat
             StudyOrder.RECEIVED,
             "ix_study_calling_ae_title_received",
         ),
-        (StudyFilter(patient_id="1"), StudyOrder.RECEIVED, "ix_study_patient_id"),
+        (StudyFilter(patient_id="1"), StudyOrder.RECEIVED, "ix_study_patient"),
         (StudyFilter(accession_number="1"), StudyOrder.RECEIVED, "ix_study_accession_number"),
         (StudyFilter(study_date_from="20260301"), StudyOrder.STUDY_DATE, "ix_study_study_date"),
         (StudyFilter(), StudyOrder.SCORE, "ix_revision_newest_score"),
