@@ -1,5 +1,6 @@
 """``mammonode`` for tests: the real entry point, in this process."""
 
+import gc
 import logging
 import sys
 from dataclasses import dataclass
@@ -33,12 +34,15 @@ def run(capture: pytest.CaptureFixture[str], *arguments: str) -> Ended:
     loggers = [logging.getLogger(name) for name in logging.root.manager.loggerDict]
     levels = [logger.level for logger in loggers]
     validation = pydicom.config.settings
+    thresholds = gc.get_threshold()
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(sys, "argv", ["mammonode", *arguments])
         patch.setattr(validation, "reading_validation_mode", validation.reading_validation_mode)
         patch.setattr(validation, "writing_validation_mode", validation.writing_validation_mode)
         with pytest.raises(SystemExit) as ending:
             main()
+    gc.unfreeze()
+    gc.set_threshold(*thresholds)
     logging.captureWarnings(False)
     for logger, level in zip(loggers, levels, strict=True):
         logger.setLevel(level)
