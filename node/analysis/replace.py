@@ -96,13 +96,14 @@ def end_open_work(study: Study, why: str, at: datetime) -> list[Work]:
             )
         for delivery in revision.deliveries:
             if delivery.state in OPEN_DELIVERIES:
-                is_waiting = delivery.state == DeliveryState.PENDING
+                # The try that waits in the queue is used up: its name is never given to another.
+                delivery.attempt += delivery.state == DeliveryState.PENDING
                 ended.append(
                     DeliveryWork(
                         study_instance_uid=uid,
                         revision=number,
                         destination=delivery.destination,
-                        attempt=delivery.attempt + is_waiting,
+                        attempt=delivery.attempt,
                     )
                 )
             if delivery.state != DeliveryState.COMPLETED:

@@ -19,6 +19,7 @@ from node.commands.options import (
 )
 
 if TYPE_CHECKING:
+    from node.keeping.cancellation import Cancellation
     from node.keeping.deletion import Deletion
     from node.rerun import Rerun
 
@@ -108,6 +109,55 @@ def reanalyse(
 
 
 @app.command(
+    epilog="Example:\n\nmammonode studies cancel 1.2.840.113619.2.55.3.604688119 "
+    '--reason "sent by mistake"'
+)
+def cancel(
+    study: StudyArgument,
+    reason: Annotated[
+        str,
+        typer.Option(
+            "--reason",
+            metavar="TEXT",
+            help="Why; stays in the log. Name no patient in it.",
+            show_default=False,
+        ),
+    ] = "",
+    by: ByOption = "",
+    as_json: JSONOption = False,
+    config: ConfigOption = None,
+) -> None:
+    """End what is queued or under way for a study: its analysis, its deliveries.
+
+    Images and finished results stay, and so does what was sent; `reanalyse` and `resend` begin
+    anew. Ends with 1 if nothing is open. The node may be running: a worker in the middle of it
+    writes no result, and sends no more than the object that it is sending.
+    """
+    from node.commands.open_log import delete_given_up, find_study, open_log_and_queue
+    from node.keeping.cancellation import cancel_study
+    from node.settings_loading import load_settings
+    from node.store import Store
+
+    settings = load_settings(config)
+    store = Store(settings.data_dir)
+    with open_log_and_queue(settings) as (database, queue):
+        cancellation = cancel_study(
+            database,
+            store,
+            queue,
+            study_instance_uid=find_study(database, study),
+            reason=reason,
+            by=by or user_of_this_machine(),
+            at=datetime.now(UTC),
+        )
+        delete_given_up(database, store)
+    if as_json:
+        print_json(cancellation)
+    else:
+        _print_cancellation(cancellation)
+
+
+@app.command(
     epilog="Example:\n\nmammonode studies delete 1.2.840.113619.2.55.3.604688119 "
     '--reason "sent under the wrong patient"'
 )
@@ -145,6 +195,14 @@ def delete(
         print_json(deletion)
     else:
         _print_deletion(deletion)
+
+
+def _print_cancellation(cancellation: "Cancellation") -> None:
+    ended = [f"analysis of revision {number}" for number in cancellation.revisions]
+    ended += [f"delivery to {name}" for name in cancellation.destinations]
+    typer.echo(
+        f"Canceled: {', '.join(ended)}. {cancellation.study_instance_uid} is {cancellation.state}."
+    )
 
 
 def _print_deletion(deletion: "Deletion") -> None:

@@ -46,8 +46,9 @@ class StudyState(StrEnum):
     RECEIVING (ours): instances still arrive. SCHEDULED: closed, waiting for a worker. IN PROGRESS:
     a worker has it. COMPLETED: its results are in the store. FAILED (ours): the analysis ended in
     an error, with a reason. SKIPPED (ours): no image could be analysed; a report says so, or no
-    image came at all, and then there is no revision and no report. CANCELED: a revision that a
-    newer one overtook before it had results.
+    image came at all, and then there is no revision and no report. CANCELED: a revision that
+    ended before it had results, because a newer one overtook it or a person asked for it; and a
+    study whose newest revision that is. DELETED (ours): a person had its files deleted.
     """
 
     RECEIVING = "RECEIVING"
@@ -60,7 +61,7 @@ class StudyState(StrEnum):
     DELETED = "DELETED"
 
 
-ENDED = (StudyState.FAILED, StudyState.SKIPPED, StudyState.COMPLETED)
+ENDED = (StudyState.FAILED, StudyState.SKIPPED, StudyState.COMPLETED, StudyState.CANCELED)
 """Nothing is under way for a study in one of these."""
 
 
@@ -95,7 +96,8 @@ class DeliveryState(StrEnum):
     acknowledged, and the report on storage commitment is waited for until `due_at`. COMPLETED:
     every object was acknowledged, and confirmed where the destination is asked for that. FAILED:
     given up, with a reason; one command sends it again. CANCELED: not to be sent any more, with the
-    reason: the study was deleted, its patient corrected, an image replaced or rejected.
+    reason: a person ended it, the study was deleted, its patient corrected, an image replaced or
+    rejected.
     """
 
     PENDING = "PENDING"
@@ -433,7 +435,7 @@ class Delivery(Base):
     """Its name in the settings."""
     state: Mapped[str]
     attempt: Mapped[int]
-    """How often it was tried, from 0."""
+    """How often it was tried, from 0; a try that was canceled in the queue counts."""
     due_at: Mapped[datetime]
     reason: Mapped[str]
     """Of the last failure; empty if there was none."""

@@ -20,6 +20,7 @@ from node.analysis import worker as worker_module
 from node.analysis.sources import SourceInstance
 from node.analysis.worker import AnalysisWorker, kinds_written
 from node.errors import PermanentError, TransientError
+from node.keeping.cancellation import cancel_study
 from node.keeping.deletion import delete_study
 from node.keeping.patients import Patient, correct
 from node.keeping.remove import remove_given_up
@@ -799,24 +800,22 @@ def test_the_patient_is_corrected_while_a_revision_is_analysed(
 
 
 @pytest.mark.parametrize("meanwhile", ["analyse", "report", "failure"])
-def test_a_study_that_is_deleted_while_it_is_analysed_leaves_no_file(
-    stored: Node, monkeypatch: pytest.MonkeyPatch, meanwhile: str
+@pytest.mark.parametrize("end", [delete_study, cancel_study])
+def test_a_study_that_is_deleted_or_canceled_while_it_is_analysed_leaves_no_result(
+    stored: Node, monkeypatch: pytest.MonkeyPatch, meanwhile: str, end: Callable[..., object]
 ) -> None:
-    def delete() -> None:
-        delete_study(
-            stored.database,
-            stored.store,
-            stored.queue,
-            study_instance_uid=stored.study_instance_uid,
-            reason="a test",
-            by="someone",
-            at=NOW,
-        )
-        remove_given_up(stored.database, stored.store)
-
-    def delete_first(what: Callable[..., Any]) -> Callable[..., Any]:
+    def end_first(what: Callable[..., Any]) -> Callable[..., Any]:
         def do(*arguments: Any, **named: Any) -> Any:
-            delete()
+            end(
+                stored.database,
+                stored.store,
+                stored.queue,
+                study_instance_uid=stored.study_instance_uid,
+                reason="a test",
+                by="someone",
+                at=NOW,
+            )
+            remove_given_up(stored.database, stored.store)
             return what(*arguments, **named)
 
         return do
@@ -824,14 +823,17 @@ def test_a_study_that_is_deleted_while_it_is_analysed_leaves_no_file(
     if meanwhile == "failure":
         stored.analyser.failures = [PermanentError(reason="broken")]
     if meanwhile == "analyse":
-        monkeypatch.setattr(stored.analyser, "analyse", delete_first(stored.analyser.analyse))
+        monkeypatch.setattr(stored.analyser, "analyse", end_first(stored.analyser.analyse))
     else:
-        monkeypatch.setattr(worker_module, "write_results", delete_first(write_results))
+        monkeypatch.setattr(worker_module, "write_results", end_first(write_results))
     stored.attempt()
     remove_given_up(stored.database, stored.store)
 
-    assert stored.revision().state == StudyState.CANCELED
-    assert files_below(stored.store.path("studies")) == []
+    revision = stored.revision()
+    assert (revision.state, revision.results) == (StudyState.CANCELED, [])
+    place = stored.store.study_place(stored.study_instance_uid)
+    folder = f"{place}/results" if end is cancel_study else place
+    assert files_below(stored.store.path(folder)) == []
 
 
 def test_a_corrected_patient_reaches_the_analysis_with_a_hash_of_its_own(stored: Node) -> None:

@@ -188,3 +188,33 @@ def test_a_deletion_without_a_reason_is_not_accepted(capsys: pytest.CaptureFixtu
 
     assert ended.code == ExitCode.USAGE
     assert "COMPLETED" in run(capsys, "studies", "show", UID).out
+
+
+def test_open_work_is_canceled_and_shown_with_who_and_why(
+    capsys: pytest.CaptureFixture[str], data_dir: Path
+) -> None:
+    database = Database.open(Settings(data_dir=data_dir))
+    with database.writing() as session:
+        session.add(study_entry(4, state=StudyState.SCHEDULED))
+    database.close()
+    uid = UID[:-1] + "4"
+
+    ended = run(capsys, "studies", "cancel", uid, "--reason", "sent twice", "--by", "Dr No")
+
+    assert ended.code == 0
+    assert ended.out == f"Canceled: analysis of revision 1. {uid} is CANCELED.\n"
+    shown = run(capsys, "studies", "show", uid).out
+    assert "sent twice" in shown
+    assert "Dr No" in shown
+
+
+def test_where_nothing_is_open_a_cancellation_ends_with_failure(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    ended = run(capsys, "studies", "cancel", UID)
+
+    assert ended.code == ExitCode.FAILURE
+    assert ended.err == (
+        f"mammonode: Nothing to cancel: study {UID} is COMPLETED, and no delivery of its results "
+        "is open.\n"
+    )

@@ -5,6 +5,7 @@ import time
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from pydicom import dcmread
@@ -13,7 +14,9 @@ from sqlalchemy import select
 
 from delivering import NOW, OBJECTS, DeliveringNode, delivering_node
 from log_entries import add_delivery, revision_entry
+from node.delivery import deliver as deliver_module
 from node.delivery.deliver import Deliverer
+from node.delivery.send import Answer, send
 from node.errors import TransientError
 from node.keeping.patients import Patient, correct
 from node.settings import Settings
@@ -75,6 +78,25 @@ def test_what_was_acknowledged_is_not_sent_again(node: DeliveringNode, pacs: Loo
     assert [uid for uid, _ in pacs.requests] == [*node.uids, node.uids[2]]
     assert node.delivery().state == DeliveryState.COMPLETED
     assert node.delivery().reason == ""
+
+
+def test_a_try_that_is_canceled_in_the_middle_sends_no_more(
+    node: DeliveringNode, pacs: LoopbackPACS, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def send_and_cancel(*arguments: Any, **named: Any) -> Iterator[Answer]:
+        for answer in send(*arguments, **named):
+            if len(pacs.requests) == 3:
+                with node.database.writing() as session:
+                    session.scalars(select(Delivery)).one().state = DeliveryState.CANCELED
+            yield answer
+
+    monkeypatch.setattr(deliver_module, "send", send_and_cancel)
+    node.attempt(node.deliverer(pacs.port))
+
+    delivery = node.delivery()
+    assert [uid for uid, _ in pacs.requests] == node.uids[:3]
+    assert delivery.state == DeliveryState.CANCELED
+    assert [row.status for row in delivery.objects] == [0, 0, 0, None, None]
 
 
 def test_a_try_that_failed_is_due_again_after_a_wait_that_doubles(
