@@ -159,12 +159,13 @@ def make_deliveries(
     now
         Aware UTC.
     """
-    deliveries = [_make_delivery(revision, destination, now) for destination in destinations]
+    deliveries = [make_delivery(revision, destination, now) for destination in destinations]
     revision.deliveries += deliveries
     return [delivery for delivery in deliveries if delivery.objects]
 
 
-def _make_delivery(revision: Revision, destination: DestinationSettings, now: datetime) -> Delivery:
+def make_delivery(revision: Revision, destination: DestinationSettings, now: datetime) -> Delivery:
+    """Make the delivery to one destination, due now, or ended if that gets nothing of it."""
     objects = [
         DeliveryObject(result=row) for row in revision.results if row.kind in destination.kinds
     ]

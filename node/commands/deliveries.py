@@ -114,20 +114,15 @@ def retry(
     The node that serves takes the work up by itself; it need not be running now. One study alone:
     `mammonode studies retry`.
     """
-    from node import rerun
+    from node.commands.destinations import destination_named
     from node.commands.open_log import open_log
-    from node.errors import PermanentError
+    from node.rerun.delivery import retry_deliveries
     from node.settings_loading import load_settings
 
     settings = load_settings(config)
-    names = [known.name for known in settings.destinations]
-    if destination not in names:
-        raise PermanentError(
-            reason=f"Expected a destination of the settings ({', '.join(names) or 'none'}), "
-            f"found {destination}"
-        )
+    destination_named(settings, destination, key="NAME")
     with open_log(settings) as database:
-        reruns = rerun.retry_deliveries(database, destination=destination, at=datetime.now(UTC))
+        reruns = retry_deliveries(database, destination=destination, at=datetime.now(UTC))
     if as_json:
         print_json({"studies": reruns})
     else:

@@ -21,7 +21,7 @@ from node.commands.options import (
 if TYPE_CHECKING:
     from node.keeping.cancellation import Cancellation
     from node.keeping.deletion import Deletion
-    from node.rerun import Rerun
+    from node.rerun.asked import Rerun
 
 app = typer.Typer(
     help="Look at the study log; have studies analysed or delivered again, or deleted.",
@@ -59,12 +59,12 @@ def retry(study: StudyArgument, as_json: JSONOption = False, config: ConfigOptio
 
     The node that serves takes the work up by itself; it need not be running now.
     """
-    from node import rerun
     from node.commands.open_log import find_study, open_log_and_queue
+    from node.rerun.failed import retry as retry_failed
     from node.settings_loading import load_settings
 
     with open_log_and_queue(load_settings(config)) as (database, queue):
-        answer = rerun.retry(
+        answer = retry_failed(
             database,
             queue,
             study_instance_uid=find_study(database, study),
@@ -92,17 +92,56 @@ def reanalyse(
     config: ConfigOption = None,
 ) -> None:
     """Analyse a study anew, as a new revision whose reports replace those of the one before."""
-    from node import rerun
     from node.commands.open_log import find_study, open_log_and_queue
+    from node.rerun.analysis import reanalyse as analyse_anew
     from node.settings_loading import load_settings
 
     folder = "" if weights is None else str(weights.expanduser().absolute())
     with open_log_and_queue(load_settings(config)) as (database, queue):
-        answer = rerun.reanalyse(
+        answer = analyse_anew(
             database,
             queue,
             study_instance_uid=find_study(database, study),
             weights=folder,
+            at=datetime.now(UTC),
+        )
+    _print_rerun(answer, as_json=as_json)
+
+
+@app.command(
+    epilog="Example:\n\nmammonode studies resend 1.2.840.113619.2.55.3.604688119 --to pacs"
+)
+def resend(
+    study: StudyArgument,
+    to: Annotated[
+        str,
+        typer.Option(
+            "--to",
+            metavar="NAME",
+            help="A destination, by its name in the settings; it may be newer than the study.",
+            show_default=False,
+        ),
+    ],
+    as_json: JSONOption = False,
+    config: ConfigOption = None,
+) -> None:
+    """Send all results of the newest revision to a destination, whatever it has of them already.
+
+    It gets the kinds that the settings name for it. The node that serves takes the work up by
+    itself; it need not be running now. Only what failed: `retry`.
+    """
+    from node.commands.destinations import destination_named
+    from node.commands.open_log import find_study, open_log
+    from node.rerun.delivery import resend as send_again
+    from node.settings_loading import load_settings
+
+    settings = load_settings(config)
+    destination = destination_named(settings, to, key="--to")
+    with open_log(settings) as database:
+        answer = send_again(
+            database,
+            study_instance_uid=find_study(database, study),
+            destination=destination,
             at=datetime.now(UTC),
         )
     _print_rerun(answer, as_json=as_json)

@@ -72,7 +72,7 @@ def claim(session: Session, work: DeliveryWork) -> Delivery | None:
         return None
     delivery.state = DeliveryState.IN_PROGRESS
     delivery.attempt = work.attempt
-    _take_over_acknowledgements(session, delivery)
+    take_over_acknowledgements(session, delivery)
     return delivery
 
 
@@ -119,7 +119,7 @@ def confirm(rows: Sequence[DeliveryObject], at: datetime) -> None:
         row.failure_reason = None
 
 
-def _take_over_acknowledgements(session: Session, delivery: Delivery) -> None:
+def take_over_acknowledgements(session: Session, delivery: Delivery) -> None:
     """Do not send again what this destination took with an earlier revision.
 
     A heat map is derived from its own view, so the next revision has the very same object.
@@ -138,7 +138,7 @@ def _take_over_acknowledgements(session: Session, delivery: Delivery) -> None:
     )
     for sop_instance_uid, known in earlier:
         row = waiting[sop_instance_uid]
-        # What the archive denied to have since then is sent again.
-        if row.acknowledged_at is None and row.failure_reason is None:
+        # What this destination was sent and does not stand by, or is to get once more, goes again.
+        if row.status is None and row.failure_reason is None:
             row.status, row.acknowledged_at = known.status, known.acknowledged_at
             row.confirmed_at = known.confirmed_at

@@ -103,8 +103,11 @@ def test_a_destination_that_there_is_not_is_named_with_those_that_there_are(
 ) -> None:
     ended = run(capsys, "deliveries", "retry", "pasc")
 
-    assert ended.code == ExitCode.FAILURE
-    assert "(pacs, viewer), found pasc" in ended.err
+    assert ended.code == ExitCode.USAGE
+    assert ended.err == (
+        "mammonode: NAME: found 'pasc'; accepted: a destination of the settings (pacs, viewer). "
+        "Did you mean pacs?\n"
+    )
 
 
 def test_the_list_as_csv_has_a_line_of_headings(capsys: pytest.CaptureFixture[str]) -> None:

@@ -20,6 +20,13 @@ from node.study_log.tables import DeliveryState, StudyState
 from node.work_queue import WorkQueue
 
 UID = study_entry(1).study_instance_uid
+DESTINATION = {
+    "name": "archive",
+    "ae_title": "ARCHIVE",
+    "host": "127.0.0.1",
+    "port": 11113,
+    "profile": "ohif",
+}
 
 
 @pytest.fixture(autouse=True)
@@ -217,4 +224,20 @@ def test_where_nothing_is_open_a_cancellation_ends_with_failure(
     assert ended.err == (
         f"mammonode: Nothing to cancel: study {UID} is COMPLETED, and no delivery of its results "
         "is open.\n"
+    )
+
+
+def test_results_are_sent_again_to_a_destination_that_is_named(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MAMMONODE_DESTINATIONS", json.dumps([DESTINATION]))
+
+    ended = run(capsys, "studies", "resend", UID, "--to", "archive")
+    unknown = run(capsys, "studies", "resend", UID, "--to", "archiv")
+
+    assert ended.out == f"Due now: results of {UID}, revision 1, to archive.\n"
+    assert unknown.code == ExitCode.USAGE
+    assert unknown.err == (
+        "mammonode: --to: found 'archiv'; accepted: a destination of the settings (archive). "
+        "Did you mean archive?\n"
     )

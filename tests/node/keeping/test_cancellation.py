@@ -12,7 +12,7 @@ from log_entries import add_delivery, revision_entry, study_entry
 from node.errors import PermanentError, UnknownStudy
 from node.keeping.cancellation import Cancellation, cancel_study
 from node.keeping.remove import remove_given_up
-from node.rerun import reanalyse
+from node.rerun.analysis import reanalyse
 from node.study_log.answers import StudyAnswer
 from node.study_log.queries import read_study
 from node.study_log.tables import DeliveryState, Study, StudyState

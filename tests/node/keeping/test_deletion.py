@@ -19,7 +19,8 @@ from node.keeping.deletion import Deletion, delete_study
 from node.keeping.patients import Patient, correct
 from node.keeping.remove import remove_given_up
 from node.keeping.whole import Examiner
-from node.rerun import reanalyse, retry
+from node.rerun.analysis import reanalyse
+from node.rerun.failed import retry
 from node.settings import DestinationSettings
 from node.study_log.database import SQLITE_FILE
 from node.study_log.queries import read_study

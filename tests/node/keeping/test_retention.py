@@ -16,7 +16,8 @@ from node.keeping import retention
 from node.keeping.passing_time import MARK_INTERVAL, mark_time
 from node.keeping.remove import remove_given_up
 from node.keeping.retention import held_back, let_go_of_old
-from node.rerun import reanalyse, retry
+from node.rerun.analysis import reanalyse
+from node.rerun.failed import retry
 from node.settings import RetentionSettings
 from node.study_log.queries import read_study
 from node.study_log.tables import DeliveryState, Instance, Removal, Study, StudyState
