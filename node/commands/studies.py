@@ -10,15 +10,20 @@ from node.commands import conflicts, studies_list
 from node.commands.options import (
     ByOption,
     ConfigOption,
+    ExitCode,
     JSONOption,
     ReasonOption,
     StudyArgument,
+    end_with,
     print_json,
     print_view,
     user_of_this_machine,
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from node.export import ExportedStudy
     from node.keeping.cancellation import Cancellation
     from node.keeping.deletion import Deletion
     from node.rerun.asked import Rerun
@@ -148,6 +153,62 @@ def resend(
 
 
 @app.command(
+    epilog="Examples:\n\nmammonode studies export 1.2.840.113619.2.55.3.604688119 --out results\n\n"
+    "mammonode studies export 604688119 604688120 --out results --overwrite"
+)
+def export(
+    studies: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="STUDY...",
+            help="Study Instance UIDs, or endings that only one study has.",
+            show_default=False,
+        ),
+    ],
+    out: Annotated[
+        Path,
+        typer.Option(
+            "--out",
+            metavar="DIR",
+            help="Folder for one folder a study, named by its UID.",
+            show_default=False,
+        ),
+    ],
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace what was exported there before.")
+    ] = False,
+    as_json: JSONOption = False,
+    config: ConfigOption = None,
+) -> None:
+    """Write the results of studies as DICOM files, heat maps and summary page as PNG too.
+
+    Those of the newest revision, byte for byte as they are sent, with an index.json that has kinds,
+    UIDs and scores. The pictures are as the Secondary Captures have them, with what is burned in.
+    Ends with 1 if a study has no results, or not all of them are here still.
+    """
+    from node.commands.open_log import find_study, open_log
+    from node.export import export_studies
+    from node.settings_loading import load_settings
+    from node.store import Store
+
+    settings = load_settings(config)
+    with open_log(settings) as database:
+        exported = export_studies(
+            database,
+            Store(settings.data_dir),
+            [find_study(database, study) for study in studies],
+            out.expanduser(),
+            overwrites=overwrite,
+        )
+    if as_json:
+        print_json({"studies": exported})
+    else:
+        _print_exported(exported)
+    if any(study.lacks for study in exported):
+        raise end_with(ExitCode.FAILURE)
+
+
+@app.command(
     epilog="Example:\n\nmammonode studies cancel 1.2.840.113619.2.55.3.604688119 "
     '--reason "sent by mistake"'
 )
@@ -234,6 +295,14 @@ def delete(
         print_json(deletion)
     else:
         _print_deletion(deletion)
+
+
+def _print_exported(exported: "Sequence[ExportedStudy]") -> None:
+    for study in exported:
+        if study.folder is not None:
+            typer.echo(f"Exported: {study.study_instance_uid}, {len(study.files)} files.")
+        for reason in study.lacks:
+            typer.echo(f"mammonode: {study.study_instance_uid}: {reason}", err=True)
 
 
 def _print_cancellation(cancellation: "Cancellation") -> None:

@@ -154,19 +154,25 @@ class ResultAnswer:
 
     Attributes
     ----------
+    index
+        Among those of its kind, from 0.
     path
         Relative to the data folder.
+    file_sha256
+        Of the whole file; None where it was not kept yet.
     removed_at, removed_because
         Since when its file is gone, and why; None: it is here.
     """
 
     kind: str
+    index: int
     sop_class_uid: str
     sop_instance_uid: str
     series_instance_uid: str
     source_sop_instance_uid: str | None
     path: str
     size_bytes: int
+    file_sha256: str | None
     created_at: datetime
     removed_at: datetime | None
     removed_because: Gone | None

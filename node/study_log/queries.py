@@ -440,12 +440,14 @@ def _results(revision: Revision) -> tuple[ResultAnswer, ...]:
     return tuple(
         ResultAnswer(
             kind=result.kind,
+            index=result.index,
             sop_class_uid=result.sop_class_uid,
             sop_instance_uid=result.sop_instance_uid,
             series_instance_uid=result.series_instance_uid,
             source_sop_instance_uid=result.source_sop_instance_uid,
             path=result.path,
             size_bytes=result.size_bytes,
+            file_sha256=result.file_sha256,
             created_at=result.created_at,
             removed_at=result.removed_at,
             removed_because=_gone(result),

@@ -6,6 +6,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from resulting import resulting_node
 from rich.console import Console
 
 from command_line import run
@@ -241,3 +242,31 @@ def test_results_are_sent_again_to_a_destination_that_is_named(
         "mammonode: --to: found 'archiv'; accepted: a destination of the settings (archive). "
         "Did you mean archive?\n"
     )
+
+
+def test_what_cannot_be_exported_is_said_and_ends_with_failure(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    ended = run(capsys, "studies", "export", UID[:-1] + "3", "--out", str(tmp_path / "out"))
+
+    assert ended.code == ExitCode.FAILURE
+    assert ended.err == f"mammonode: {UID[:-1]}3: no results: revision 1 is FAILED\n"
+
+
+def test_an_export_names_study_and_files(
+    capsys: pytest.CaptureFixture[str], data_dir: Path, tmp_path: Path
+) -> None:
+    with resulting_node(data_dir) as node:
+        uid = node.study_instance_uid
+
+    ended = run(capsys, "studies", "export", uid, "--out", str(tmp_path / "out"))
+    again = run(capsys, "studies", "export", uid, "--out", str(tmp_path / "out"))
+    anew = run(
+        capsys, "studies", "export", uid, "--out", str(tmp_path / "out"), "--overwrite", "--json"
+    )
+
+    count = len(list((tmp_path / "out" / uid).iterdir()))
+    assert (ended.code, ended.out) == (0, f"Exported: {uid}, {count} files.\n")
+    assert again.code == ExitCode.FAILURE
+    assert "--overwrite" in again.err
+    assert len(json.loads(anew.out)["studies"][0]["files"]) == count
