@@ -169,6 +169,37 @@ class ReceiveSettings(Section):
         return self
 
 
+class PeerSettings(Section):
+    """An AE that the node calls: where it is, and how it is spoken to."""
+
+    ae_title: AETitle
+    """Its AE title."""
+    host: Host
+    """Its address."""
+    port: Annotated[int, Field(ge=1, le=65535)]
+    """Its TCP port."""
+    tls: bool = False
+    """Whether it is spoken to over TLS."""
+    tls_ca_file: str = ""
+    """PEM file with the certificates that its own must come from; empty: those of the system."""
+    tls_certificate_file: str = ""
+    """PEM file with the certificate that the node shows; empty: it shows none."""
+    tls_key_file: str = ""
+    """PEM file with the key of that certificate; empty: the key is in the same file."""
+
+    @model_validator(mode="after")
+    def _tls_is_asked_for_where_it_is_described(self) -> Self:
+        if not self.tls and (self.tls_ca_file or self.tls_certificate_file or self.tls_key_file):
+            _refuse("tls", found="false, with files for TLS", accepted="true, or none of the files")
+        if self.tls_key_file and not self.tls_certificate_file:
+            _refuse(
+                "tls_certificate_file",
+                found="nothing, with a tls_key_file",
+                accepted="the certificate that the key belongs to",
+            )
+        return self
+
+
 class QuerySettings(Section):
     """The Query/Retrieve SCP: what it gives away are patients' data."""
 
@@ -180,6 +211,8 @@ class QuerySettings(Section):
     """Queries answered at the same time; a further one waits for its turn, but not for long."""
     max_retrievals: Annotated[int, Field(ge=1)] = 4
     """Retrievals served at the same time; a further one waits for its turn, but not for long."""
+    move_destinations: tuple[PeerSettings, ...] = ()
+    """AEs that C-MOVE may send results to, beside those of `destinations`."""
 
 
 class StudySettings(Section):
@@ -295,7 +328,7 @@ class OutcomeSettings(Section):
     """Follow-up without cancer is about a study if it came so many days after it, or later."""
 
 
-class DestinationSettings(Section):
+class DestinationSettings(PeerSettings):
     """One AE that results are sent to."""
 
     name: Annotated[
@@ -304,26 +337,12 @@ class DestinationSettings(Section):
         Field(json_schema_extra={"accepted": "1 to 64 letters, digits, '_', '.' or '-'"}),
     ]
     """How the log and the commands call it."""
-    ae_title: AETitle
-    """Its AE title."""
-    host: Host
-    """Its address."""
-    port: Annotated[int, Field(ge=1, le=65535)]
-    """Its TCP port."""
     results: ResultKinds = ()
     """Kinds of result object that it gets; or a `profile`."""
     profile: ProfileName = ""
     """A named set of kinds, in place of `results`."""
     confirm: Confirmation = Confirmation.NONE
     """How it is asked, after delivery, whether it keeps the objects."""
-    tls: bool = False
-    """Whether it is spoken to over TLS."""
-    tls_ca_file: str = ""
-    """PEM file with the certificates that its own must come from; empty: those of the system."""
-    tls_certificate_file: str = ""
-    """PEM file with the certificate that the node shows; empty: it shows none."""
-    tls_key_file: str = ""
-    """PEM file with the key of that certificate; empty: the key is in the same file."""
     max_attempts: Attempts | None = None
     """In place of `delivery.max_attempts`."""
     first_retry_s: Wait | None = None
@@ -355,18 +374,6 @@ class DestinationSettings(Section):
                 "results",
                 found="results and profile" if self.results else "neither results nor profile",
                 accepted="one of the two",
-            )
-        return self
-
-    @model_validator(mode="after")
-    def _tls_is_asked_for_where_it_is_described(self) -> Self:
-        if not self.tls and (self.tls_ca_file or self.tls_certificate_file or self.tls_key_file):
-            _refuse("tls", found="false, with files for TLS", accepted="true, or none of the files")
-        if self.tls_key_file and not self.tls_certificate_file:
-            _refuse(
-                "tls_certificate_file",
-                found="nothing, with a tls_key_file",
-                accepted="the certificate that the key belongs to",
             )
         return self
 
@@ -423,6 +430,16 @@ class Settings(Section):
         return self.delivery.model_copy(
             update={name: value for name, value in own.items() if value is not None}
         )
+
+    def move_destination(self, ae_title: str) -> tuple[PeerSettings, DeliverySettings] | None:
+        """Find the AE that C-MOVE may send to by its AE title, and how; None: there is none."""
+        for destination in self.destinations:
+            if destination.ae_title == ae_title:
+                return destination, self.delivery_to(destination)
+        for peer in self.query.move_destinations:
+            if peer.ae_title == ae_title:
+                return peer, self.delivery
+        return None
 
     @property
     def queriers(self) -> tuple[str, ...] | None:

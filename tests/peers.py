@@ -13,7 +13,7 @@ from pathlib import Path
 
 from pydicom.dataset import Dataset
 from pydicom.uid import ExplicitVRLittleEndian
-from pynetdicom import AE, build_role, evt
+from pynetdicom import AE, _config, build_role, evt
 from pynetdicom.association import Association
 from pynetdicom.pdu import P_DATA_TF
 from pynetdicom.presentation import AllStoragePresentationContexts
@@ -22,6 +22,8 @@ from pynetdicom.sop_class import (  # type: ignore[attr-defined]  # made at run 
     StudyRootQueryRetrieveInformationModelFind,
     Verification,
 )
+
+from node.header import dataset_offset
 
 DEADLINE_S = 30.0
 SUCCESS = 0x0000
@@ -86,6 +88,10 @@ class LoopbackPACS:
         Every data set that was answered with success or a warning, in order.
     keeps_received
         Whether data sets are kept there; for hours of them there is no room.
+    contents
+        The data sets of C-STORE requests as they came, encoded, by SOP Instance UID.
+    originators
+        Move Originator AE title and Message ID of every C-STORE request, in order.
     requests
         SOP Instance UID and status of every C-STORE request, in order.
     statuses
@@ -143,6 +149,8 @@ class LoopbackPACS:
     report_statuses: list[int | None] = field(default_factory=list)
     received: list[Dataset] = field(default_factory=list)
     keeps_received: bool = True
+    contents: dict[str, bytes] = field(default_factory=dict)
+    originators: list[tuple[str | None, int | None]] = field(default_factory=list)
     requests: list[tuple[str, int]] = field(default_factory=list)
     calling_ae_titles: list[str] = field(default_factory=list)
     _answered: dict[Association, int] = field(default_factory=dict)
@@ -340,11 +348,28 @@ class LoopbackPACS:
             if refusal is not None:
                 status = refusal
             self.requests.append((str(ds.SOPInstanceUID), status))
+            if self.keeps_received:
+                self.contents[str(ds.SOPInstanceUID)] = encoded_dataset(event)
+            request = event.request
+            self.originators.append(
+                (request.MoveOriginatorApplicationEntityTitle, request.MoveOriginatorMessageID)
+            )
             self.calling_ae_titles.append(event.assoc.requestor.ae_title.strip())
             if self.keeps_received and (status == SUCCESS or 0xB000 <= status <= 0xBFFF):
                 self.received.append(ds)
             self._changed.notify_all()
         return status
+
+
+def encoded_dataset(event: evt.Event) -> bytes:
+    """Give the data set of a C-STORE request as it came.
+
+    pynetdicom streams it to a file where a receiver of the node runs in this process.
+    """
+    if not _config.STORE_RECV_CHUNKED_DATASET:
+        return event.encoded_dataset(include_meta=False)
+    path = event.dataset_path
+    return path.read_bytes()[dataset_offset(path) :]
 
 
 @contextmanager

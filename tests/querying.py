@@ -16,7 +16,7 @@ from pynetdicom.association import Association
 from node.intake.contexts import PATIENT_ROOT_FIND, STUDY_ROOT_FIND
 from node.intake.receive import Receiver
 from node.query.serve import query_handlers
-from node.settings import QuerySettings, ReceiveSettings, Settings
+from node.settings import DestinationSettings, QuerySettings, ReceiveSettings, Settings
 from node.store import Store
 from node.study_log.database import Database
 
@@ -51,6 +51,7 @@ def asked_node(
     data_dir: Path,
     *,
     query: QuerySettings | None = None,
+    destinations: Sequence[DestinationSettings] = (),
     **receive: Any,
 ) -> Iterator[Receiver]:
     """Run the receiver of a study log and all that answers queries, as long as the block lasts."""
@@ -58,10 +59,10 @@ def asked_node(
         data_dir=data_dir,
         receive=ReceiveSettings(port=0, **{"low_watermark_bytes": 0, **receive}),
         query=query or QuerySettings(),
+        destinations=tuple(destinations),
     )
-    receiver = Receiver(
-        settings, database, Store(data_dir), query=query_handlers(settings, database)
-    )
+    store = Store(data_dir)
+    receiver = Receiver(settings, database, store, query=query_handlers(settings, database, store))
     receiver.start()
     try:
         yield receiver

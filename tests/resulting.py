@@ -3,19 +3,33 @@
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 
 from log_entries import study_entry
 from node.analysis.outcome import keep
 from node.report.write import write_results
 from node.result_kinds import PROFILES
-from node.results import StudyResult
+from node.results import ResultObject, StudyResult
 from node.settings import Settings
 from node.store import Store
 from node.study_log.database import Database
 from node.study_log.tables import Revision, Study
 from node.work_queue import AnalysisWork
 from study_results import CLOSED_AT, positive
+
+KINDS = PROFILES["everything"]
+
+
+@cache
+def _positive() -> StudyResult:
+    """Make the study that every log begins with, once for all tests."""
+    return positive()
+
+
+@cache
+def _results_of_positive() -> list[ResultObject]:
+    return write_results(_positive(), KINDS)
 
 
 @dataclass
@@ -54,9 +68,9 @@ class ResultingNode:
         work = AnalysisWork(
             study_instance_uid=result.study_instance_uid, revision=revision.number, attempt=1
         )
+        made = _results_of_positive() if result is _positive() else write_results(result, KINDS)
         revision.results = [
-            keep(self.store, work, made, known={}, created_at=CLOSED_AT)
-            for made in write_results(result, PROFILES["everything"])
+            keep(self.store, work, each, known={}, created_at=CLOSED_AT) for each in made
         ]
         self.study_instance_uid = result.study_instance_uid
         self.contents = {
@@ -81,6 +95,6 @@ def resulting_node(folder: Path, log: Database | None = None) -> Iterator[Result
     store = Store(folder)
     store.prepare()
     node = ResultingNode(database, store)
-    node.add_study(positive(), number=9)
+    node.add_study(_positive(), number=9)
     yield node
     database.close()

@@ -11,12 +11,12 @@ from pynetdicom.presentation import PresentationContext
 
 from node.delivery.checkpoint import give_checkpoint
 from node.errors import PermanentError, TransientError
-from node.settings import DeliverySettings, DestinationSettings
+from node.settings import DeliverySettings, PeerSettings
 
 
 @contextmanager
 def associated(
-    destination: DestinationSettings,
+    destination: PeerSettings,
     contexts: Sequence[PresentationContext],
     *,
     calling_ae_title: str,
@@ -58,7 +58,7 @@ def associated(
 
 
 def request_association(
-    destination: DestinationSettings,
+    destination: PeerSettings,
     contexts: Sequence[PresentationContext],
     *,
     calling_ae_title: str,
@@ -114,7 +114,7 @@ def _bound_its_waits(event: evt.Event) -> None:
         connection.socket.settimeout(assoc.network_timeout)
 
 
-def _tls_context(destination: DestinationSettings) -> ssl.SSLContext:
+def _tls_context(destination: PeerSettings) -> ssl.SSLContext:
     """Make what TLS needs: the peer must prove its name, and is shown ours if there is one.
 
     PS3.15 B.12 (BCP 195 TLS Profile): TLS 1.2 at the least.
@@ -128,14 +128,15 @@ def _tls_context(destination: DestinationSettings) -> ssl.SSLContext:
             )
     except OSError as error:  # ssl.SSLError is one
         raise PermanentError(
-            reason=f"The files for TLS with {destination.name} cannot be used: {error.strerror}. "
+            reason=f"The files for TLS with {destination.ae_title} cannot be used: "
+            f"{error.strerror}. "
             "Expected PEM files that this user can read: tls_ca_file, tls_certificate_file, "
             "tls_key_file"
         ) from error
     return context
 
 
-def _why_not_established(association: Association, destination: DestinationSettings) -> str:
+def _why_not_established(association: Association, destination: PeerSettings) -> str:
     """Tell a refusal, with the peer's own words, from a peer that is not there."""
     where = f"{destination.ae_title} at {destination.host}:{destination.port}"
     answer = association.acceptor.primitive

@@ -16,7 +16,7 @@ from model.attributes import VALUE_ERRORS
 from node.delivery.association import associated
 from node.delivery.statuses import StatusClass
 from node.errors import PermanentError, TransientError
-from node.settings import DeliverySettings, DestinationSettings
+from node.settings import DeliverySettings, PeerSettings
 
 logger = logging.getLogger(__name__)
 
@@ -67,13 +67,30 @@ class Answer:
     problem_class: StatusClass = StatusClass.PERMANENT
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Originator:
+    """Who asked by C-MOVE that objects be sent (PS3.7 9.1.1.1).
+
+    Attributes
+    ----------
+    ae_title
+        Move Originator Application Entity Title (0000,1030).
+    message_id
+        Move Originator Message ID (0000,1031).
+    """
+
+    ae_title: str
+    message_id: int
+
+
 def send(
     objects: Sequence[StoredObject],
-    destination: DestinationSettings,
+    destination: PeerSettings,
     *,
     calling_ae_title: str,
     delivery: DeliverySettings | None = None,
     may_go_on: Callable[[], bool] = lambda: True,
+    originator: Originator | None = None,
 ) -> Iterator[Answer]:
     """Send objects, each in the transfer syntax that it is stored in.
 
@@ -94,6 +111,8 @@ def send(
         Its time-outs count; None: the defaults.
     may_go_on
         Asked at the last moment before each object; once it says no, nothing more goes out.
+    originator
+        Who asked for it; None: nobody did.
 
     Yields
     ------
@@ -108,12 +127,10 @@ def send(
     PermanentError
         If the files for TLS cannot be used.
     """
-    # Send from the file, without a detour through an encoder.
-    _config.STORE_SEND_CHUNKED_DATASET = True
     waiting = []
     for item in objects:
         try:
-            waiting.append((item, _transfer_syntax_of(item)))
+            waiting.append((item, transfer_syntax_of(item)))
         except (TransientError, PermanentError) as error:
             is_transient = isinstance(error, TransientError)
             yield Answer(
@@ -141,7 +158,9 @@ def send(
                 if (item.sop_class_uid, syntax) in accepted:
                     if not may_go_on():
                         return
-                    answer = _send_one(association, item, destination)
+                    answer = send_one(
+                        association, item, destination.ae_title, originator=originator
+                    )
                     if answer.status is not None:
                         answered, unanswered = answered + 1, 0
                     elif answered:
@@ -159,16 +178,41 @@ def send(
                 del waiting[0]
                 yield answer
                 if unanswered >= UNANSWERED_IN_A_ROW and waiting:
-                    raise TransientError(reason=_broken(destination))
+                    raise TransientError(reason=_broken(destination.ae_title))
                 if answer.problem_class is StatusClass.TRANSIENT:
                     break
 
 
-def _send_one(
-    association: Association, item: StoredObject, destination: DestinationSettings
+def send_one(
+    association: Association,
+    item: StoredObject,
+    ae_title: str,
+    *,
+    message_id: int = 1,
+    originator: Originator | None = None,
 ) -> Answer:
+    """Send one object over an association that has a presentation context for it.
+
+    Parameters
+    ----------
+    association
+        Open; it is aborted if no answer comes.
+    item, originator
+        As for `send`.
+    ae_title
+        Of the peer.
+    message_id
+        Message ID (0000,0110) of the request.
+    """
+    # From the file, without a detour through an encoder.
+    _config.STORE_SEND_CHUNKED_DATASET = True
     try:
-        response = association.send_c_store(item.path)
+        response = association.send_c_store(
+            item.path,
+            msg_id=message_id,
+            originator_aet=None if originator is None else originator.ae_title,
+            originator_id=None if originator is None else originator.message_id,
+        )
     except RuntimeError:  # it ended at this very moment
         response = Dataset()
     if "Status" in response:
@@ -179,12 +223,12 @@ def _send_one(
     return Answer(
         key=item.key,
         status=None,
-        problem=_broken(destination),
+        problem=_broken(ae_title),
         problem_class=StatusClass.TRANSIENT,
     )
 
 
-def _transfer_syntax_of(item: StoredObject) -> str:
+def transfer_syntax_of(item: StoredObject) -> str:
     """Read how the file is encoded, and make sure that it is the object it should be.
 
     Raises
@@ -209,5 +253,5 @@ def _transfer_syntax_of(item: StoredObject) -> str:
     return transfer_syntax_uid
 
 
-def _broken(destination: DestinationSettings) -> str:
-    return f"{destination.ae_title} gave no answer: the association ended or timed out"
+def _broken(ae_title: str) -> str:
+    return f"{ae_title} gave no answer: the association ended or timed out"

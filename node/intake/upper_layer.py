@@ -22,9 +22,9 @@ from model.attributes import VALUE_ERRORS
 
 logger = logging.getLogger(__name__)
 
-IDLE, AWAITING_REQUEST, AWAITING_CLOSE = "Sta1", "Sta2", "Sta13"
-"""PS3.8 tables 9-1, 9-2 and 9-5: no connection yet; awaiting A-ASSOCIATE-RQ; awaiting transport
-connection close indication."""
+IDLE, AWAITING_REQUEST, DATA_TRANSFER, AWAITING_CLOSE = "Sta1", "Sta2", "Sta6", "Sta13"
+"""PS3.8 tables 9-1, 9-2, 9-4 and 9-5: no connection yet; awaiting A-ASSOCIATE-RQ; association
+established and ready for data transfer; awaiting transport connection close indication."""
 
 ATTENTIVE_S = 0.5
 """After so long without a word a connection is looked at more seldom."""

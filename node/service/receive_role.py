@@ -44,7 +44,7 @@ def run_receive(settings: Settings, stop: threading.Event) -> None:
         database = Database.open(settings)
         store = Store(settings.data_dir)
         receiver = Receiver(
-            settings, database, store, _now, query=query_handlers(settings, database)
+            settings, database, store, _now, query=query_handlers(settings, database, store)
         )
         queue = WorkQueue(database_url(settings), associations=settings.associations_by_destination)
         close_out = CloseOut(
