@@ -27,10 +27,15 @@ class Orthanc:
 
     def ask(self, path: str, *, method: str = "GET", body: bytes | None = None) -> Any:
         """Send one request, and read the JSON that is answered."""
+        return json.loads(self.fetch(path, method=method, body=body) or b"null")
+
+    def fetch(self, path: str, *, method: str = "GET", body: bytes | None = None) -> bytes:
+        """Send one request, and give what is answered as it is."""
         url = f"http://127.0.0.1:{self.http_port}{path}"
         request = urllib.request.Request(url, data=body, method=method)
         with urllib.request.urlopen(request, timeout=60) as response:  # noqa: S310
-            return json.loads(response.read() or b"null")
+            content: bytes = response.read()
+            return content
 
     def is_up(self) -> bool:
         """Whether it answers."""

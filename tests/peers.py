@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
+from typing import Any
 
 from pydicom.dataset import Dataset
 from pydicom.uid import ExplicitVRLittleEndian
@@ -350,7 +351,7 @@ class LoopbackPACS:
             self.requests.append((str(ds.SOPInstanceUID), status))
             if self.keeps_received:
                 self.contents[str(ds.SOPInstanceUID)] = encoded_dataset(event)
-            request = event.request
+            request: Any = event.request
             self.originators.append(
                 (request.MoveOriginatorApplicationEntityTitle, request.MoveOriginatorMessageID)
             )

@@ -1,7 +1,7 @@
 """Storage SCU: stored objects as they are, one answer for each."""
 
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -91,7 +91,7 @@ def send(
     delivery: DeliverySettings | None = None,
     may_go_on: Callable[[], bool] = lambda: True,
     originator: Originator | None = None,
-) -> Iterator[Answer]:
+) -> Generator[Answer]:
     """Send objects, each in the transfer syntax that it is stored in.
 
     The bytes of the data set go out as they are on disk. One presentation context is proposed for

@@ -35,7 +35,6 @@ from node.intake.pending import pending_response
 from node.intake.upper_layer import DATA_TRANSFER, UpperLayer
 
 if TYPE_CHECKING:
-    from pynetdicom.dimse import DimseServiceType
     from pynetdicom.pdu_primitives import P_DATA
 
 logger = logging.getLogger(__name__)
@@ -268,13 +267,13 @@ class StorageAssociation(Association):
         """Say whether requests may come in a presentation context; in others only answers may."""
         return bool(self._accepted_cx[context_id].as_scp)
 
-    def _serve_request(self, msg: "DimseServiceType", context_id: int) -> None:
+    def _serve_request(self, msg: Any, context_id: int) -> None:
         """Serve a request; queries in their own presentation context alone (PS3.7 7.1.2)."""
         event = _QUERIES.get(type(msg))
         context = self._accepted_cx.get(context_id)
         if event is None or context is None or not msg.is_valid_request:
             super()._serve_request(msg, context_id)
-        elif context.abstract_syntax != cast("Any", msg).AffectedSOPClassUID:
+        elif context.abstract_syntax != msg.AffectedSOPClassUID:
             self.dimse.send_msg(_not_supported(msg), context_id)
         elif event is evt.EVT_C_FIND:
             super()._serve_request(msg, context_id)
@@ -282,7 +281,7 @@ class StorageAssociation(Association):
             self._serve_retrieval(event, msg, context)
 
     def _serve_retrieval(
-        self, event: evt.InterventionEvent, msg: "DimseServiceType", context: PresentationContext
+        self, event: evt.InterventionEvent, msg: Any, context: PresentationContext
     ) -> None:
         """Send each response that the handler gives; what goes out between them it sends itself.
 
@@ -297,7 +296,8 @@ class StorageAssociation(Association):
                 "context": context.as_tuple,
                 "_is_cancelled": ServiceClass(self).is_cancelled,
             }
-            with contextlib.closing(evt.trigger(self, event, attributes)) as responses:
+            answer: Any = evt.trigger(self, event, attributes)
+            with contextlib.closing(answer) as responses:
                 for response in responses:
                     if not self._is_listened_to():
                         return
@@ -325,11 +325,11 @@ class StorageAssociation(Association):
         self.dul.join(self.acse_timeout)
 
 
-def _not_supported(msg: "DimseServiceType") -> Any:
+def _not_supported(msg: Any) -> Any:
     """Make the response to a request that came in the presentation context of another service."""
     response: Any = type(msg)()
-    response.MessageID = response.MessageIDBeingRespondedTo = cast("Any", msg).MessageID
-    response.AffectedSOPClassUID = cast("Any", msg).AffectedSOPClassUID
+    response.MessageID = response.MessageIDBeingRespondedTo = msg.MessageID
+    response.AffectedSOPClassUID = msg.AffectedSOPClassUID
     response.Status = SOP_CLASS_NOT_SUPPORTED
     return response
 

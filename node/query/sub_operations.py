@@ -98,7 +98,8 @@ def by_move(
     for result in results:
         reason = _fault_of(result, store)
         if reason:
-            yield _fail(counts, result.sop_instance_uid, reason)
+            _fail(counts, result.sop_instance_uid, reason)
+            yield
         else:
             readable.append(_stored_object(result, store))
     waiting = {item.key: item.sop_instance_uid for item in readable}
@@ -115,13 +116,15 @@ def by_move(
                 )
             ) as answers:
                 for answer in answers:
-                    yield _count(counts, waiting.pop(answer.key), answer)
+                    _count(counts, waiting.pop(answer.key), answer)
+                    yield
     except NodeError as error:
         reason = str(error)
     except OSError as error:
         reason = f"a file cannot be read: {error.strerror}"
     for sop_instance_uid in waiting.values():
-        yield _fail(counts, sop_instance_uid, reason)
+        _fail(counts, sop_instance_uid, reason)
+        yield
 
 
 def by_get(
@@ -158,10 +161,11 @@ def by_get(
                     f"{syntax} here"
                 )
         if reason:
-            yield _fail(counts, result.sop_instance_uid, reason)
-            continue
-        answer = send_one(association, item, ae_title, message_id=number % 0xFFFF + 1)
-        yield _count(counts, result.sop_instance_uid, answer)
+            _fail(counts, result.sop_instance_uid, reason)
+        else:
+            answer = send_one(association, item, ae_title, message_id=number % 0xFFFF + 1)
+            _count(counts, result.sop_instance_uid, answer)
+        yield
 
 
 def _fault_of(result: StoredResult, store: Store) -> str:

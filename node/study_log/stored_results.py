@@ -31,7 +31,7 @@ class ResultKeys:
 
     def of_study(self) -> ColumnElement[bool]:
         """Give what they say of `Study` as a condition."""
-        conditions = [true()]
+        conditions: list[ColumnElement[bool]] = [true()]
         if self.patient_id:
             conditions.append(Study.patient_id == self.patient_id)
         if self.issuer_of_patient_id:
@@ -42,7 +42,7 @@ class ResultKeys:
 
     def of_object(self, table: type[Instance] | type[Result]) -> ColumnElement[bool]:
         """Give what they say of an object as a condition."""
-        conditions = [true()]
+        conditions: list[ColumnElement[bool]] = [true()]
         if self.series_instance_uids:
             conditions.append(table.series_instance_uid.in_(self.series_instance_uids))
         if self.sop_instance_uids:

@@ -20,6 +20,7 @@ from log_entries import RECEIVED_AT, revision_entry
 from node.header import dataset_offset
 from node.intake.contexts import QUERY_SOP_CLASSES
 from node.intake.receive import Receiver
+from node.query.levels import IDENTIFIER_DOES_NOT_MATCH, UNABLE_TO_PROCESS
 from node.query.retrieve import (
     CANCELLED,
     MOVE_DESTINATION_UNKNOWN,
@@ -27,9 +28,7 @@ from node.query.retrieve import (
     SOME_FAILED,
     SUCCESS,
     UNABLE_TO_PERFORM,
-    UNABLE_TO_PROCESS,
 )
-from node.query.unique_keys import IDENTIFIER_DOES_NOT_MATCH
 from node.results import StudyResult
 from node.settings import DestinationSettings, PeerSettings, QuerySettings
 from node.study_log.tables import Gone, Result, Revision, Study, StudyState
@@ -158,7 +157,8 @@ def get(
     got: dict[str, bytes] = {}
 
     def store(event: evt.Event) -> int:
-        got[str(event.request.AffectedSOPInstanceUID)] = encoded_dataset(event)
+        request: Any = event.request
+        got[str(request.AffectedSOPInstanceUID)] = encoded_dataset(event)
         return status
 
     with associated(
@@ -409,7 +409,9 @@ def test_what_is_gone_or_damaged_is_counted_and_the_rest_is_sent(
     assert set(moved.failed) == set(retrieved.failed) == lost
     assert pacs.contents.keys() == got.keys() == node.contents.keys() - lost
     reasons = [
-        r.reason for r in caplog.records if getattr(r, "event", "") == "sub_operation_failed"
+        record.__dict__["reason"]
+        for r in caplog.records
+        if getattr(r, "event", "") == "sub_operation_failed"
     ]
     assert len(reasons) == 6
     assert reasons[0] == "its file is gone"
@@ -526,7 +528,8 @@ def test_a_get_is_cancelled_in_the_middle(node: ResultingNode) -> None:
     got: list[str] = []
 
     def store(event: evt.Event) -> int:
-        got.append(str(event.request.AffectedSOPInstanceUID))
+        request: Any = event.request
+        got.append(str(request.AffectedSOPInstanceUID))
         if len(got) == 1:
             event.assoc.send_c_cancel(5, query_model=STUDY_ROOT_GET)
         return SUCCESS
