@@ -14,6 +14,7 @@ import pydicom
 import pynetdicom
 from pydicom.datadict import dictionary_description
 from pydicom.sr.coding import Code
+from pynetdicom import evt
 
 from model import decoders
 from model.views import STANDARD_VIEWS
@@ -23,9 +24,9 @@ from node.delivery.deliver import REPORT_WAIT_S
 from node.equipment import MANUFACTURER, MODEL_NAME
 from node.errors import TriageReason
 from node.intake import admit, answers, contexts, rejection, spool, triage
-from node.query import private
+from node.query import places, private, unique_keys
 from node.query.keys import KEYS
-from node.query.statuses import FIND_ANSWERS
+from node.query.statuses import FIND_ANSWERS, RETRIEVE_ANSWERS
 from node.report import codes, provenance
 from node.report.object_profiles import OBJECT_PROFILES, ObjectProfile
 from node.result_kinds import PROFILES
@@ -55,7 +56,7 @@ _AI_RESULTS = {
 
 def statement() -> str:
     """Write the whole statement as Markdown."""
-    chapters = (_overview, _receiving, _answering, _sending, _objects, _security)
+    chapters = (_overview, _receiving, _answering, _retrieving, _sending, _objects, _security)
     return "\n".join([*(line for chapter in chapters for line in chapter()), ""])
 
 
@@ -109,7 +110,13 @@ the Implementation Class UID is `{provenance.IMPLEMENTATION_CLASS_UID}`.
                 "Study Root",
                 'SCP: what came and what became of it; SCU: destinations with `confirm = "query"`',
             ),
-            ("Retrieve, Modality Worklist", "no", "no", ""),
+            (
+                "Retrieve (Study Root, Patient Root, MOVE and GET)",
+                "yes",
+                "no",
+                "results are fetched",
+            ),
+            ("Modality Worklist", "no", "no", ""),
         ],
     )
 
@@ -145,7 +152,10 @@ def _receiving() -> Iterable[str]:
             ("SOP Class Extended and User Identity Negotiation", "not supported"),
             (
                 "SCP/SCU Role Selection",
-                "for Storage Commitment Push Model alone: the requestor may be the SCP",
+                (
+                    "the requestor may be the SCP of Storage Commitment Push Model, and, to "
+                    "retrieve by C-GET, of Storage SOP classes"
+                ),
             ),
             *(
                 (f"`{key}`, default {value}", text)
@@ -453,6 +463,48 @@ Refusals carry Error Comment (0000,0902) and, where one attribute is to blame, O
     )
 
 
+def _retrieving() -> Iterable[str]:
+    yield """\
+## Retrieve SCP
+
+C-MOVE and C-GET, Patient Root and Study Root, for who may query.
+"""
+    sop_classes = [
+        (uid.name, str(uid))
+        for event in (evt.EVT_C_MOVE, evt.EVT_C_GET)
+        for uid in contexts.QUERY_SOP_CLASSES[event]
+    ]
+    yield from _table(("SOP class", "UID"), sop_classes)
+    yield f"""\
+Given away are result objects, of the newest revision of each study. At IMAGE level, where each is
+named by its SOP Instance UID, those of earlier revisions are too. Received images never are.
+
+The identifier holds Query/Retrieve Level (0008,0052), one unique key of each level above, and at
+its own level one Patient ID, or a list of at most {unique_keys.MAX_UIDS} UIDs. Unique keys are
+matched letter by letter. Relational retrieval is not negotiated. Issuer of Patient ID (0010,0021)
+is heeded in Patient Root; where several patients have one Patient ID it is required.
+
+Objects go out as they are stored, in Explicit VR Little Endian, by C-MOVE over an association of
+their own: as in Storage SCU, with its time-outs and TLS, to the AE of that title in `destinations`
+or `query.move_destinations`. C-STORE requests carry the Move Originator's AE title and Message ID.
+By C-GET they go to a requestor that proposes to be the SCP of their SOP class (SCP/SCU Role
+Selection); an object whose SOP class it does not propose so, or in another transfer syntax, counts
+as failed. A pending response goes before each sub-operation. A cancel request is heeded between
+two; what has gone stays. A requestor that is gone ends its retrieval.
+
+`query.max_retrievals` are served at the same time; a further one waits {places.WAIT_S:g} s for its
+turn.
+"""
+    yield from _table(
+        ("Status", "Meaning", "When"),
+        [
+            (f"0x{answer.status:04X}", answer.meaning, when)
+            for answer in RETRIEVE_ANSWERS
+            for when in answer.when
+        ],
+    )
+
+
 def _sending() -> Iterable[str]:
     yield """\
 ## Storage SCU
@@ -460,7 +512,7 @@ def _sending() -> Iterable[str]:
 Each revision of a study goes to each destination over one association. One presentation context is
 proposed for each SOP class at hand, in the transfer syntax that the objects are stored in: Explicit
 VR Little Endian. The stored bytes are sent, also again; what was acknowledged is not sent again,
-unless the archive itself says that it does not have it.
+unless the archive itself says that it does not have it, or a person asks for it.
 """
     yield f"""\
 To a peer that ends the association after an answer, another is made at once. An object that gets no

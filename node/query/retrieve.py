@@ -20,12 +20,20 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from node.delivery.send import Originator
 from node.errors import RefusedQuery
-from node.intake.answers import peer, since_ms
+from node.intake.answers import SUCCESS, peer, since_ms
 from node.query.levels import UNABLE_TO_PROCESS, Level, Root
 from node.query.places import Places
 from node.query.request import read_identifier, refusal
+from node.query.statuses import (
+    CANCELLED,
+    MOVE_DESTINATION_UNKNOWN,
+    PENDING,
+    SOME_FAILED,
+    UNABLE_TO_COUNT_MATCHES,
+    UNABLE_TO_PERFORM,
+)
 from node.query.sub_operations import Counts, Retriever, by_get, by_move
-from node.query.unique_keys import UNABLE_TO_COUNT_MATCHES, read_unique_keys
+from node.query.unique_keys import read_unique_keys
 from node.settings import Settings
 from node.store import Store
 from node.study_log.database import Database
@@ -39,14 +47,6 @@ from node.study_log.stored_results import (
 )
 
 logger = logging.getLogger(__name__)
-
-SUCCESS = 0x0000
-UNABLE_TO_PERFORM = 0xA702
-MOVE_DESTINATION_UNKNOWN = 0xA801
-SOME_FAILED = 0xB000
-CANCELLED = 0xFE00
-PENDING = 0xFF00
-"""PS3.4 tables C.4-2 and C.4-3."""
 
 MAX_SUB_OPERATIONS = 0xFFFF
 """What the counters of a response take (PS3.7 E.1)."""

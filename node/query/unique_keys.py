@@ -12,12 +12,11 @@ from node.query.levels import (
     read_unique_keys_above,
     values_of,
 )
+from node.query.statuses import UNABLE_TO_COUNT_MATCHES
 from node.store import is_uid
 from node.study_log.matching import has_wild_card
 from node.study_log.stored_results import ResultKeys
 
-UNABLE_TO_COUNT_MATCHES = 0xA701
-"""PS3.4 C.4.2.1.5 and C.4.3.1.4: Refused, Out of Resources."""
 MAX_UIDS = 10_000
 """In one list: more than a database takes in one question."""
 

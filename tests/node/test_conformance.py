@@ -11,7 +11,7 @@ from node.intake.answers import ANSWERS
 from node.intake.contexts import STORAGE_SOP_CLASSES, TRANSFER_SYNTAXES
 from node.query.keys import KEYS
 from node.query.private import PRIVATE_KEYS
-from node.query.statuses import FIND_ANSWERS
+from node.query.statuses import FIND_ANSWERS, RETRIEVE_ANSWERS
 from node.report.codes import PRIVATE_SCHEME
 from node.report.object_profiles import OBJECT_PROFILES
 
@@ -81,7 +81,7 @@ def test_every_key_and_every_status_of_a_query_stands_in_the_statement() -> None
         assert f"({key.tag >> 16:04X},{key.tag & 0xFFFF:04X}) | {key.matching.value} |" in text
     for private_key in PRIVATE_KEYS.values():
         assert f"| {private_key.name} | (4D4D,xx{private_key.element:02X}) |" in text
-    for answer in FIND_ANSWERS:
+    for answer in (*FIND_ANSWERS, *RETRIEVE_ANSWERS):
         assert f"| 0x{answer.status:04X} | {answer.meaning} |" in text
 
 

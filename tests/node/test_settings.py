@@ -13,6 +13,7 @@ from node.result_kinds import PROFILES, ResultKind
 from node.settings import (
     DeliverySettings,
     DestinationSettings,
+    PeerSettings,
     ReceiveSettings,
     Settings,
     StudySettings,
@@ -21,7 +22,7 @@ from node.settings import (
 from node.settings_faults import known_keys
 
 NODE_TOML = Path(__file__).parents[2] / "config" / "node.toml"
-SET_BY_NO_DEFAULT = {"model.prevalence", "destinations"}
+SET_BY_NO_DEFAULT = {"query.move_destinations", "model.prevalence", "destinations"}
 
 
 def destination(**changes: Any) -> DestinationSettings:
@@ -40,7 +41,7 @@ def leaves(tree: dict[str, Any], above: str = "") -> dict[str, Any]:
 
 
 def with_comments_taken_away(text: str) -> dict[str, Any]:
-    setting = re.compile(r"^# (\w+ = .*|\[\[\w+\]\])$", re.MULTILINE)
+    setting = re.compile(r"^# (\w+ = .*|\[\[[\w.]+\]\])$", re.MULTILINE)
     return tomllib.loads(setting.sub(r"\1", text))
 
 
@@ -60,6 +61,7 @@ def test_the_settings_file_explains_what_has_no_default() -> None:
 
     assert "prevalence" in shown["model"]
     assert set(shown["destinations"][0]) == set(DestinationSettings.model_fields)
+    assert set(shown["query"]["move_destinations"][0]) == set(PeerSettings.model_fields)
     assert Settings.model_validate(shown).destinations[0].kinds == (
         ResultKind.SCORE_REPORT,
         ResultKind.HEAT_MAP,
@@ -195,3 +197,21 @@ def test_files_for_tls_need_tls_and_a_key_its_certificate(tls: dict[str, Any]) -
 def test_a_way_to_confirm_that_there_is_not_is_refused() -> None:
     with pytest.raises(ValidationError, match="confirm"):
         destination(profile="ohif", confirm="perhaps")
+
+
+def test_c_move_sends_to_a_destination_or_to_an_ae_that_only_fetches() -> None:
+    reader = {"ae_title": "READER", "host": "reader", "port": 104, "tls": True}
+    settings = Settings.model_validate(
+        {
+            "destinations": [destination(profile="ohif", dimse_timeout_s=7).model_dump()],
+            "query": {"move_destinations": [reader]},
+        }
+    )
+
+    to_pacs = settings.move_destination("PACS")
+    to_reader = settings.move_destination("READER")
+
+    assert to_pacs is not None
+    assert (to_pacs[0].host, to_pacs[1].dimse_timeout_s) == ("pacs", 7)
+    assert to_reader == (PeerSettings.model_validate(reader), settings.delivery)
+    assert settings.move_destination("pacs") is None

@@ -21,19 +21,18 @@ from node.header import dataset_offset
 from node.intake.contexts import QUERY_SOP_CLASSES
 from node.intake.receive import Receiver
 from node.query.levels import IDENTIFIER_DOES_NOT_MATCH, UNABLE_TO_PROCESS
-from node.query.retrieve import (
+from node.query.statuses import (
     CANCELLED,
     MOVE_DESTINATION_UNKNOWN,
     PENDING,
     SOME_FAILED,
-    SUCCESS,
     UNABLE_TO_PERFORM,
 )
 from node.results import StudyResult
 from node.settings import DestinationSettings, PeerSettings, QuerySettings
 from node.study_log.tables import Gone, Result, Revision, Study, StudyState
 from peers import LoopbackPACS, encoded_dataset, loopback_pacs, silent_peer, wait_until
-from querying import asked_node, keys
+from querying import SUCCESS, asked_node, keys
 from study_results import one_view, second_revision
 
 PATIENT_ROOT_MOVE, STUDY_ROOT_MOVE = QUERY_SOP_CLASSES[evt.EVT_C_MOVE]
@@ -410,8 +409,8 @@ def test_what_is_gone_or_damaged_is_counted_and_the_rest_is_sent(
     assert pacs.contents.keys() == got.keys() == node.contents.keys() - lost
     reasons = [
         record.__dict__["reason"]
-        for r in caplog.records
-        if getattr(r, "event", "") == "sub_operation_failed"
+        for record in caplog.records
+        if getattr(record, "event", "") == "sub_operation_failed"
     ]
     assert len(reasons) == 6
     assert reasons[0] == "its file is gone"

@@ -5,12 +5,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from pynetdicom import AE, build_role, evt
+from pynetdicom import AE, build_role
 from pynetdicom.association import Association
 
 from log_entries import study_entry
 from node.intake.contexts import STUDY_ROOT_FIND
-from node.intake.receive import QueryHandler, Receiver
+from node.intake.receive import Receiver
 from node.query.serve import query_handlers
 from node.settings import QuerySettings, ReceiveSettings, Settings
 from node.store import Store
@@ -113,18 +113,14 @@ def test_a_place_to_ask_is_free_again_when_its_association_has_ended(
 
 @pytest.fixture
 def getting_node(database: Database, tmp_path: Path) -> Iterator[Receiver]:
-    """A node that is asked by C-GET too; it finds nothing to send."""
-
-    def nothing(_event: evt.Event) -> Iterator[Any]:
-        yield 0
-
+    """A node that some may ask, and others send to."""
     settings = Settings(
         data_dir=tmp_path / "data",
         receive=ReceiveSettings(port=0, low_watermark_bytes=0, allowed_ae_titles=("SENDER",)),
         query=QuerySettings(allowed_ae_titles=("READER", "SENDER")),
     )
-    served: list[QueryHandler] = [*query_handlers(settings, database), (evt.EVT_C_GET, nothing)]
-    receiver = Receiver(settings, database, Store(settings.data_dir), query=served)
+    store = Store(settings.data_dir)
+    receiver = Receiver(settings, database, store, query=query_handlers(settings, database, store))
     receiver.start()
     yield receiver
     receiver.stop(deadline_s=5)
