@@ -1,6 +1,7 @@
 """C-MOVE and C-GET over real associations: what is given, what is refused, and how far it came."""
 
 import logging
+import ssl
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -9,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import trustme
 from pydicom.dataset import Dataset
 from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian
 from pynetdicom import AE, build_role, evt
@@ -20,6 +22,7 @@ from log_entries import RECEIVED_AT, revision_entry
 from node.header import dataset_offset
 from node.intake.contexts import QUERY_SOP_CLASSES
 from node.intake.receive import Receiver
+from node.query import serve
 from node.query.levels import IDENTIFIER_DOES_NOT_MATCH, UNABLE_TO_PROCESS
 from node.query.statuses import (
     CANCELLED,
@@ -130,7 +133,7 @@ def ended(responses: Iterator[tuple[Dataset, Dataset | None]]) -> Retrieved:
     last, identifier = answers[-1]
     failed = [] if identifier is None else identifier.get("FailedSOPInstanceUIDList", []) or []
     return Retrieved(
-        statuses=[status.Status for status, _ in answers],
+        statuses=[status.get("Status", -1) for status, _ in answers],
         last=last,
         failed=[failed] if isinstance(failed, str) else [str(uid) for uid in failed],
     )
@@ -627,3 +630,66 @@ def test_one_log_line_says_what_was_retrieved_and_no_patient(
         "answered",
     )
     assert "SECRET" not in "".join(str(record.__dict__) for record in caplog.records)
+
+
+def test_c_move_speaks_tls_where_the_destination_does(node: ResultingNode, tmp_path: Path) -> None:
+    ca = trustme.CA()
+    ca.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    ca.issue_cert("127.0.0.1").configure_cert(context)
+    identifier = keys(StudyInstanceUID=node.study_instance_uid)
+
+    with loopback_pacs(tls=context) as pacs:
+        with asked(node, pacs.port, tls=True, tls_ca_file=str(tmp_path / "ca.pem")) as receiver:
+            over_tls = move(receiver, identifier)
+        with asked(node, pacs.port, acse_timeout_s=2) as receiver:
+            without = move(receiver, identifier)
+
+    assert over_tls.counts == (len(node.contents), 0, 0)
+    assert without.last.Status == UNABLE_TO_PERFORM
+    assert len(pacs.requests) == len(node.contents)
+
+
+def test_retrievals_that_find_no_place_in_time_are_refused(
+    node: ResultingNode, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(serve, "WAIT_S", 0.05)
+    identifier = keys(StudyInstanceUID=node.study_instance_uid)
+
+    with (
+        silent_peer() as port,
+        asked(node, port, acse_timeout_s=3) as receiver,
+        associated(receiver, [STUDY_ROOT_MOVE]) as first,
+        associated(receiver, [STUDY_ROOT_MOVE]) as second,
+    ):
+        waiting = [
+            association.send_c_move(identifier, "PACS", STUDY_ROOT_MOVE)
+            for association in (first, second)
+        ]
+        for responses in waiting:
+            next(responses)
+        third, _ = get(receiver, identifier)
+        for responses in waiting:
+            ended(responses)
+        again, _ = get(receiver, identifier)
+
+    assert third.statuses == [UNABLE_TO_PERFORM]
+    assert third.last.ErrorComment == "too many retrievals at the same time"
+    assert again.last.Status == SUCCESS
+
+
+def test_a_receiver_that_stops_does_not_wait_for_a_long_retrieval(
+    node: ResultingNode, pacs: LoopbackPACS
+) -> None:
+    pacs.delay_s = 0.1
+
+    with asked(node, pacs.port) as receiver, associated(receiver, [STUDY_ROOT_MOVE]) as association:
+        responses = association.send_c_move(
+            keys(StudyInstanceUID=node.study_instance_uid), "PACS", STUDY_ROOT_MOVE
+        )
+        next(responses)
+        receiver.stop(deadline_s=0.05)
+        moved = ended(responses)
+
+    assert "Status" not in moved.last or moved.last.Status == PENDING
+    assert len(pacs.requests) < len(node.contents)
