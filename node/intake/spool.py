@@ -22,17 +22,16 @@ from typing import TYPE_CHECKING, Any, cast
 from pynetdicom import evt
 from pynetdicom._globals import MODE_ACCEPTOR
 from pynetdicom.ae import ApplicationEntity
-from pynetdicom.association import Association
 from pynetdicom.dimse import DIMSEServiceProvider
 from pynetdicom.dimse_messages import C_STORE_RQ
-from pynetdicom.dimse_primitives import C_FIND, C_GET, C_MOVE
+from pynetdicom.dimse_primitives import C_FIND
 from pynetdicom.presentation import PresentationContext
-from pynetdicom.service_class import ServiceClass
 from pynetdicom.transport import AssociationSocket, RequestHandler, ThreadedAssociationServer
 
 from model.attributes import VALUE_ERRORS
+from node.intake.answering import AnsweringAssociation
 from node.intake.pending import pending_response
-from node.intake.upper_layer import DATA_TRANSFER, UpperLayer
+from node.intake.upper_layer import UpperLayer
 
 if TYPE_CHECKING:
     from pynetdicom.pdu_primitives import P_DATA
@@ -59,15 +58,6 @@ _QUICK_ACK: int | None = getattr(socket, "TCP_QUICKACK", None)  # Linux alone ha
 
 _NO_TIME_S = 0.001
 """0 would mean not to wait at all, and what is there already is read."""
-
-SOP_CLASS_NOT_SUPPORTED = 0x0122
-"""PS3.7 C.5.6."""
-
-_QUERIES: dict[type, evt.InterventionEvent] = {
-    C_FIND: evt.EVT_C_FIND,
-    C_MOVE: evt.EVT_C_MOVE,
-    C_GET: evt.EVT_C_GET,
-}
 
 _IS_COMMAND = 0x01
 _IS_LAST = 0x02
@@ -225,7 +215,7 @@ class SpoolingDIMSE(DIMSEServiceProvider):
         threading.Thread(target=self.assoc.abort, name="abort", daemon=True).start()
 
 
-class StorageAssociation(Association):
+class StorageAssociation(AnsweringAssociation):
     """An association that streams what it receives, and tells when it is over.
 
     Parameters
@@ -267,50 +257,6 @@ class StorageAssociation(Association):
         """Say whether requests may come in a presentation context; in others only answers may."""
         return bool(self._accepted_cx[context_id].as_scp)
 
-    def _serve_request(self, msg: Any, context_id: int) -> None:
-        """Serve a request; queries in their own presentation context alone (PS3.7 7.1.2)."""
-        event = _QUERIES.get(type(msg))
-        context = self._accepted_cx.get(context_id)
-        if event is None or context is None or not msg.is_valid_request:
-            super()._serve_request(msg, context_id)
-        elif context.abstract_syntax != msg.AffectedSOPClassUID:
-            self.dimse.send_msg(_not_supported(msg), context_id)
-        elif event is evt.EVT_C_FIND:
-            super()._serve_request(msg, context_id)
-        else:
-            self._serve_retrieval(event, msg, context)
-
-    def _serve_retrieval(
-        self, event: evt.InterventionEvent, msg: Any, context: PresentationContext
-    ) -> None:
-        """Send each response that the handler gives; what goes out between them it sends itself.
-
-        pynetdicom would ask it for data sets in memory, encode them anew, and choose association
-        and time-outs by itself.
-        """
-        self.dimse.cancel_req = {}  # of requests that are over
-        self._is_paused = True  # the handler waits for answers over this association
-        try:
-            attributes = {
-                "request": msg,
-                "context": context.as_tuple,
-                "_is_cancelled": ServiceClass(self).is_cancelled,
-            }
-            answer: Any = evt.trigger(self, event, attributes)
-            with contextlib.closing(answer) as responses:
-                for response in responses:
-                    if not self._is_listened_to():
-                        return
-                    self.dimse.send_msg(response, cast("int", context.context_id))
-        finally:
-            self._is_paused = False
-            self.dimse.cancel_req = {}
-
-    def _is_listened_to(self) -> bool:
-        """Say whether the peer is still there; the association hears of it between requests."""
-        state = self.dul.state_machine.current_state
-        return self.is_established and self.dul.is_alive() and state == DATA_TRANSFER
-
     def run_reactor(self) -> None:
         """Serve the association until it ends, and leave nothing behind."""
         try:
@@ -323,15 +269,6 @@ class StorageAssociation(Association):
         """Serve requests, and let the last word to the peer go out before the connection ends."""
         super()._run_reactor()
         self.dul.join(self.acse_timeout)
-
-
-def _not_supported(msg: Any) -> Any:
-    """Make the response to a request that came in the presentation context of another service."""
-    response: Any = type(msg)()
-    response.MessageID = response.MessageIDBeingRespondedTo = msg.MessageID
-    response.AffectedSOPClassUID = msg.AffectedSOPClassUID
-    response.Status = SOP_CLASS_NOT_SUPPORTED
-    return response
 
 
 class PDUSocket(AssociationSocket):

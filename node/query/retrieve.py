@@ -9,26 +9,27 @@ import logging
 import time
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing
-from io import BytesIO
 from typing import Any
 
-from pydicom.dataset import Dataset
-from pydicom.uid import UID
 from pynetdicom import evt
-from pynetdicom.dsutils import encode
 from sqlalchemy.exc import SQLAlchemyError
 
 from node.delivery.send import Originator
 from node.errors import RefusedQuery
-from node.intake.answers import SUCCESS, peer, since_ms
+from node.intake.answers import peer, since_ms
 from node.query.levels import UNABLE_TO_PROCESS, Level, Root
 from node.query.places import Places
 from node.query.request import read_identifier, refusal
+from node.query.responses import (
+    MAX_SUB_OPERATIONS,
+    final_status,
+    response,
+    status_of,
+)
 from node.query.statuses import (
     CANCELLED,
     MOVE_DESTINATION_UNKNOWN,
     PENDING,
-    SOME_FAILED,
     UNABLE_TO_COUNT_MATCHES,
     UNABLE_TO_PERFORM,
 )
@@ -47,11 +48,6 @@ from node.study_log.stored_results import (
 )
 
 logger = logging.getLogger(__name__)
-
-MAX_SUB_OPERATIONS = 0xFFFF
-"""What the counters of a response take (PS3.7 E.1)."""
-_MAX_LIST_BYTES = 0xFFFE
-"""Of a value of VR UI in Explicit VR (PS3.5 7.1.2)."""
 
 SubOperations = Callable[[Sequence[StoredResult], Counts], Generator[None]]
 
@@ -143,10 +139,10 @@ class RetrieveAnswers:
                     served.log()
         except RefusedQuery as refused:
             status, _ = refusal(event, refused)
-            yield _response(event, status)
+            yield response(event, status)
         except Exception:  # the peer waits for an answer, whatever went wrong
             logger.exception("Retrieval failed", extra={"event": "retrieval_failed"})
-            yield _response(event, _status(UNABLE_TO_PROCESS))
+            yield response(event, status_of(UNABLE_TO_PROCESS))
 
     def _results_meant(self, level: Level, keys: ResultKeys) -> tuple[StoredResult, ...]:
         """Find what is to be sent; say why there is nothing, where there is a reason.
@@ -202,13 +198,13 @@ class _Served:
         counts = self.counts
         with closing(sub_operations):
             while counts.remaining:
-                yield _response(self._event, _status(PENDING), counts)
+                yield response(self._event, status_of(PENDING), counts)
                 next(sub_operations)
                 if counts.remaining and self._event.is_cancelled:
                     break
         self._outcome = "cancelled" if counts.remaining else "answered"
-        last = CANCELLED if counts.remaining else _final(counts)
-        yield _response(self._event, _status(last), counts)
+        last = CANCELLED if counts.remaining else final_status(counts)
+        yield response(self._event, status_of(last), counts)
 
     def log(self) -> None:
         """Write the line; no value of an attribute of the patient."""
@@ -235,51 +231,3 @@ class _Served:
 def _require(is_taken: bool) -> None:  # the answer of a context manager
     if not is_taken:
         raise RefusedQuery(status=UNABLE_TO_PERFORM, reason="too many retrievals at the same time")
-
-
-def _final(counts: Counts) -> int:
-    """Give the status of the last response, PS3.4 C.4.2.3.1."""
-    if counts.total and len(counts.failed) == counts.total:
-        return UNABLE_TO_PERFORM
-    return SOME_FAILED if counts.failed or counts.warnings else SUCCESS
-
-
-def _status(value: int) -> Dataset:
-    status = Dataset()
-    status.Status = value
-    return status
-
-
-def _response(event: evt.Event, status: Dataset, counts: Counts | None = None) -> Any:
-    """Make a response; with `counts` it says how far the sub-operations are (PS3.4 C.4.2.1.6)."""
-    request: Any = event.request
-    response: Any = type(request)()
-    response.MessageID = response.MessageIDBeingRespondedTo = request.MessageID
-    response.AffectedSOPClassUID = request.AffectedSOPClassUID
-    for element in status:
-        setattr(response, element.keyword, element.value)
-    if counts is None:
-        return response
-    if status.Status in (PENDING, CANCELLED):
-        response.NumberOfRemainingSuboperations = counts.remaining
-    response.NumberOfCompletedSuboperations = counts.completed
-    response.NumberOfFailedSuboperations = len(counts.failed)
-    response.NumberOfWarningSuboperations = counts.warnings
-    if status.Status in (SOME_FAILED, UNABLE_TO_PERFORM, CANCELLED):
-        response.Identifier = _failed_list(counts.failed, UID(event.context.transfer_syntax))
-    return response
-
-
-def _failed_list(sop_instance_uids: Sequence[str], syntax: UID) -> BytesIO:
-    """Encode the Failed SOP Instance UID List (0008,0058): as much of it as its VR takes."""
-    fitting: list[str] = []
-    length = 0
-    for uid in sop_instance_uids:
-        length += len(uid) + 1
-        if length > _MAX_LIST_BYTES:
-            break
-        fitting.append(uid)
-    ds = Dataset()
-    ds.FailedSOPInstanceUIDList = fitting
-    encoded = encode(ds, syntax.is_implicit_VR, syntax.is_little_endian)
-    return BytesIO(encoded or b"")

@@ -13,9 +13,7 @@ from node.work_queue import WorkQueue
 logger = logging.getLogger(__name__)
 
 
-def retry(
-    database: Database, queue: WorkQueue, *, study_instance_uid: str, at: datetime
-) -> Rerun:
+def retry(database: Database, queue: WorkQueue, *, study_instance_uid: str, at: datetime) -> Rerun:
     """Try again what failed: the analysis of the newest revision, else its deliveries.
 
     Parameters

@@ -147,7 +147,12 @@ def test_an_analysis_is_canceled_while_a_worker_is_in_it_and_results_are_fetched
                 what="the delivery is complete",
             )
             assert revisions(node, uid) == [StudyState.CANCELED, StudyState.COMPLETED]
-            assert not (node.data_dir / "studies" / uid / "results" / "1").exists()
+            left_over = node.data_dir / "studies" / uid / "results" / "1"
+            wait_until(
+                lambda: not left_over.exists(),
+                deadline_s=120,
+                what="the clock deletes what the first analysis has left",
+            )
 
             config = str(tmp_path / "node.toml")
             mammonode(node, "studies", "resend", uid, "--to", "pacs", "--config", config)
