@@ -15,7 +15,7 @@ from pynetdicom.dimse_primitives import C_FIND, C_GET, C_MOVE
 from pynetdicom.presentation import PresentationContext
 from pynetdicom.service_class import ServiceClass
 
-from node.intake.upper_layer import DATA_TRANSFER
+from node.intake.upper_layer import DATA_TRANSFER, UpperLayer
 
 SOP_CLASS_NOT_SUPPORTED = 0x0122
 """PS3.7 C.5.6."""
@@ -31,6 +31,13 @@ class AnsweringAssociation(Association):
     """An association that may be asked."""
 
     def _serve_request(self, msg: Any, context_id: int) -> None:
+        """Serve a request; however long that takes, the peer had no reason to speak meanwhile."""
+        try:
+            self._serve(msg, context_id)
+        finally:
+            cast("UpperLayer", self.dul).begin_idle_time()
+
+    def _serve(self, msg: Any, context_id: int) -> None:
         """Serve a request; queries in their own presentation context alone (PS3.7 7.1.2)."""
         event = _QUERIES.get(type(msg))
         context = self._accepted_cx.get(context_id)

@@ -105,6 +105,10 @@ class UpperLayer(DULServiceProvider):
             # The association may still be waiting for its request: none will come.
             self.to_user_queue.put(None)
 
+    def begin_idle_time(self) -> None:
+        """Count the silence of the peer from now on."""
+        self._idle_timer.restart()
+
     def wait_for_room(self) -> None:
         """Wait until little is left to be sent, or nobody is there any more to read it.
 

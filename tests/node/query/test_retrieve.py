@@ -75,13 +75,13 @@ def pacs() -> Iterator[LoopbackPACS]:
 
 @contextmanager
 def asked(
-    node: ResultingNode, pacs_port: int = 1, *, ae_title: str = "PACS", **delivery: Any
+    node: ResultingNode, pacs_port: int = 1, *, network_timeout_s: float = 60, **delivery: Any
 ) -> Iterator[Receiver]:
     """Ask a node that may move to one destination and one more AE."""
     destination = DestinationSettings.model_validate(
         {
             "name": "pacs",
-            "ae_title": ae_title,
+            "ae_title": "PACS",
             "host": "127.0.0.1",
             "port": pacs_port,
             "profile": "ohif",
@@ -93,7 +93,11 @@ def asked(
         move_destinations=(PeerSettings(ae_title="READER", host="127.0.0.1", port=pacs_port),),
     )
     with asked_node(
-        node.database, node.store.path("x").parent, query=query, destinations=(destination,)
+        node.database,
+        node.store.path("x").parent,
+        query=query,
+        destinations=(destination,),
+        network_timeout_s=network_timeout_s,
     ) as receiver:
         yield receiver
 
@@ -693,3 +697,20 @@ def test_a_receiver_that_stops_does_not_wait_for_a_long_retrieval(
 
     assert "Status" not in moved.last or moved.last.Status == PENDING
     assert len(pacs.requests) < len(node.contents)
+
+
+def test_a_requestor_that_waits_for_a_slow_destination_is_not_idle(
+    node: ResultingNode, pacs: LoopbackPACS
+) -> None:
+    pacs.delay_s = 0.8
+    identifier, _ = identifiers(node)["IMAGE"]
+
+    with (
+        asked(node, pacs.port, network_timeout_s=0.5) as receiver,
+        associated(receiver, [PATIENT_ROOT_MOVE]) as association,
+    ):
+        moved = [
+            ended(association.send_c_move(identifier, "PACS", PATIENT_ROOT_MOVE)) for _ in range(2)
+        ]
+
+    assert [each.last.get("Status") for each in moved] == [SUCCESS] * 2
