@@ -53,6 +53,18 @@ def ae_titles(ctx: typer.Context, incomplete: str) -> Sequence[str]:
     return sorted(title for (title,) in known if title.startswith(incomplete))
 
 
+def destinations(ctx: typer.Context, incomplete: str) -> Sequence[str]:
+    """Offer the destinations of the settings."""
+    from node.settings_loading import load_settings
+
+    try:
+        settings = load_settings(_config_of(ctx))
+    except NodeError:
+        return []
+    names = [destination.name for destination in settings.destinations]
+    return [name for name in names if name.startswith(incomplete)]
+
+
 def events(incomplete: str) -> list[str]:
     """Offer the events that the node writes."""
     return [name for name in WORDS if name.startswith(incomplete)]
@@ -65,10 +77,15 @@ def _ask(ctx: typer.Context, statement: "Select[*tuple[Any, ...]]") -> "Sequence
     from node.commands.open_log import open_log
     from node.settings_loading import load_settings
 
-    named = ctx.params.get("config")
     try:
-        settings = load_settings(Path(named) if named else None)
+        settings = load_settings(_config_of(ctx))
         with open_log(settings) as database, database.reading() as session:
             return session.execute(statement).all()
     except (NodeError, ModelError, SQLAlchemyError):
         return []
+
+
+def _config_of(ctx: typer.Context) -> Path | None:
+    """Give the settings file that the command being typed names."""
+    named = ctx.params.get("config")
+    return Path(named) if named else None

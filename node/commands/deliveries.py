@@ -104,7 +104,12 @@ COLUMNS: "Mapping[str, Callable[[DeliverySummary], Cell]]" = {
 @app.command(epilog="Example:\n\nmammonode deliveries retry pacs")
 def retry(
     destination: Annotated[
-        str, typer.Argument(metavar="NAME", help="A destination, by its name in the settings.")
+        str,
+        typer.Argument(
+            metavar="NAME",
+            help="A destination, by its name in the settings.",
+            autocompletion=completion.destinations,
+        ),
     ],
     as_json: JSONOption = False,
     config: ConfigOption = None,

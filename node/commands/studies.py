@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from node.commands import conflicts, studies_list
+from node.commands import completion, conflicts, studies_list
 from node.commands.options import (
     ByOption,
     ConfigOption,
@@ -125,6 +125,7 @@ def resend(
             metavar="NAME",
             help="A destination, by its name in the settings; it may be newer than the study.",
             show_default=False,
+            autocompletion=completion.destinations,
         ),
     ],
     as_json: JSONOption = False,
@@ -163,6 +164,7 @@ def export(
             metavar="STUDY...",
             help="Study Instance UIDs, or endings that only one study has.",
             show_default=False,
+            autocompletion=completion.studies,
         ),
     ],
     out: Annotated[

@@ -1,5 +1,6 @@
 """What the shell offers: asked as the scripts ask that ``--show-completion`` prints."""
 
+import json
 import os
 import subprocess
 import sys
@@ -95,3 +96,16 @@ def test_the_log_is_that_of_the_settings_that_are_named(data_dir: Path, tmp_path
     assert offered(typed, None) == ["MOBILE"]
     settings.write_text("[receive]\nprot = 104")
     assert offered(typed, None) == []
+
+
+def test_destinations_of_the_settings_are_offered(
+    data_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    named = [
+        {"name": name, "ae_title": "PACS", "host": "pacs", "port": 104, "profile": "ohif"}
+        for name in ("pacs", "viewer")
+    ]
+    monkeypatch.setenv("MAMMONODE_DESTINATIONS", json.dumps(named))
+
+    assert offered("mammonode studies resend 1 --to v", data_dir) == ["viewer"]
+    assert offered("mammonode deliveries retry pa", data_dir) == ["pacs"]
