@@ -25,6 +25,7 @@ WORDS: Mapping[str, str] = {
     "analysis_failed": "analysis failed",
     "analysis_postponed": "analysis postponed",
     "analysis_overtaken": "analysis overtaken by a newer revision",
+    "analysis_canceled": "analysis ended, nothing is written",
     "analysis_rescued": "analysis lost its worker, queued anew",
     "retry_requested": "retry asked for",
     "resend_requested": "results to be sent again asked for",

@@ -13,7 +13,7 @@ _OF_ENDED_REVISIONS = {
     StudyState.COMPLETED: "analysis_completed",
     StudyState.SKIPPED: "analysis_skipped",
     StudyState.FAILED: "analysis_failed",
-    StudyState.CANCELED: "analysis_overtaken",
+    StudyState.CANCELED: "analysis_canceled",
 }
 _OF_ENDED_DELIVERIES = {
     DeliveryState.COMPLETED: "delivery_completed",
@@ -38,6 +38,8 @@ def timeline(study: StudyAnswer) -> tuple[EventAnswer, ...]:
 def _told(event: EventAnswer) -> tuple[object, ...]:
     """Give what two accounts of the same moment have in common."""
     fields = event.fields
+    if event.event == "analysis_overtaken":  # that is why it was canceled
+        return ("analysis_canceled", fields.get("revision"), None, None)
     if event.event in ("patient_corrected", "study_deleted"):
         return (event.event, event.at)
     return (

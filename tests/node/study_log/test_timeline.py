@@ -6,7 +6,7 @@ from log_entries import add_delivery, study_entry
 from node.study_log.answers import StudyAnswer
 from node.study_log.database import Database
 from node.study_log.queries import read_study
-from node.study_log.tables import DeliveryState, Event, PatientCorrection, Study
+from node.study_log.tables import DeliveryState, Event, PatientCorrection, Study, StudyState
 from node.study_log.timeline import timeline
 
 
@@ -69,3 +69,24 @@ def test_a_later_revision_is_told_beside_the_events_of_the_first(database: Datab
     told = timeline(answer(database, study))
 
     assert [event.fields["revision"] for event in told if event.event == "study_closed"] == [7, 1]
+
+
+def test_an_analysis_that_was_canceled_is_told_from_one_that_was_overtaken(
+    database: Database,
+) -> None:
+    canceled = study_entry(1, state=StudyState.CANCELED, reason="sent twice")
+    overtaken = study_entry(2, state=StudyState.CANCELED, reason="Revision 2 has taken its place")
+    overtaken.events.append(
+        Event(
+            at=overtaken.revisions[0].closed_at,
+            event="analysis_overtaken",
+            fields={"revision": 1, "attempt": 1, "newest": 2},
+        )
+    )
+
+    of_canceled = [event.event for event in timeline(answer(database, canceled))]
+    of_overtaken = [event.event for event in timeline(answer(database, overtaken))]
+
+    assert "analysis_canceled" in of_canceled
+    assert "analysis_overtaken" in of_overtaken
+    assert "analysis_canceled" not in of_overtaken
