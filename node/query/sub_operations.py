@@ -9,10 +9,8 @@ from collections.abc import Generator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 
-from pydicom.errors import InvalidDicomError
 from pynetdicom.association import Association
 
-from model.attributes import VALUE_ERRORS
 from node.delivery.send import (
     Answer,
     Originator,
@@ -180,8 +178,8 @@ def _fault_of(result: StoredResult, store: Store) -> str:
         transfer_syntax_of(item)
     except OSError as error:
         return f"its file cannot be read: {error.strerror}"
-    except (NodeError, InvalidDicomError, AttributeError, *VALUE_ERRORS) as error:
-        return f"its file is damaged: {type(error).__name__}"
+    except NodeError as error:
+        return str(error)
     return ""
 
 

@@ -10,9 +10,9 @@ from sqlalchemy import select
 
 from delivering import DeliveringNode, delivering_node
 from log_entries import RECEIVED_AT, add_delivery, revision_entry, study_entry
+from node.analysis.replace import end_open_work
 from node.delivery.due import due_tries, enqueue_try
 from node.errors import PermanentError
-from node.keeping.cancellation import end_open_work, take_out_of_queue
 from node.rerun.delivery import resend, retry_deliveries
 from node.settings import DestinationSettings
 from node.study_log.answers import StudyAnswer
@@ -192,8 +192,8 @@ def test_a_delivery_that_was_canceled_is_tried_under_a_name_of_its_own(
         queue.enqueue_delivery(
             session, study_instance_uid=UID, revision=1, destination="pacs", attempt=1
         )
-        work = end_open_work(session.scalars(select(Study)).one(), reason="a test", at=NOW)
-    take_out_of_queue(queue, work)
+        (work,) = end_open_work(session.scalars(select(Study)).one(), "a test", NOW)
+    queue.cancel(work)
 
     resend(database, study_instance_uid=UID, destination=destination_of(), at=NOW)
     with database.writing() as session:
