@@ -87,10 +87,12 @@ def resend(
         If it is not in the log.
     PermanentError
         If the newest revision has not ended, has none of the kinds that the destination gets, or
-        has lost one of them; or if they are on their way to it.
+        has lost one of them; if they are on their way to it; or if they name another patient than
+        the study does since.
     """
     with database.writing() as session:
         study, revision = ended(session, study_instance_uid)
+        _require_right_patient(study, revision)
         delivery = _delivery_of_all(study, revision, destination, at)
         session.flush()
         _forget_acknowledgements(session, delivery, destination)
@@ -157,6 +159,19 @@ def _forget_acknowledgements(
     for row in delivery.objects:
         if row.result.kind in destination.kinds:
             row.acknowledged_at = row.confirmed_at = row.failure_reason = None
+
+
+def _require_right_patient(study: Study, revision: Revision) -> None:
+    """Make sure that results were made after the last correction of the patient.
+
+    Of images that are gone no others could be made then.
+    """
+    if study.corrections and study.corrections[-1].at > revision.closed_at:
+        raise PermanentError(
+            reason=f"The results of study {study.study_instance_uid} name the patient as before "
+            f"the correction of {minute(study.corrections[-1].at)}. Have the PACS send the images "
+            "again"
+        )
 
 
 def _require_here(study: Study, results: Sequence[Result]) -> None:

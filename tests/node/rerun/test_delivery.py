@@ -23,6 +23,7 @@ from node.study_log.tables import (
     DeliveryState,
     Event,
     Gone,
+    PatientCorrection,
     Study,
     StudyState,
 )
@@ -231,3 +232,16 @@ def test_results_that_are_gone_or_not_there_cannot_be_sent_again(database: Datab
                 destination=destination_of(),
                 at=NOW,
             )
+
+
+def test_results_from_before_a_correction_of_the_patient_stay_here(database: Database) -> None:
+    study = study_entry(1)
+    study.corrections.append(
+        PatientCorrection(at=NOW, by="root", reason="swapped", before={}, after={"PatientID": "1"})
+    )
+    write(database, study)
+
+    with pytest.raises(PermanentError, match="name the patient as before the correction"):
+        resend(database, study_instance_uid=UID, destination=destination_of(), at=NOW)
+
+    assert read(database).deliveries == ()
