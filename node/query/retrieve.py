@@ -43,6 +43,7 @@ from node.study_log.stored_results import (
     StoredResult,
     find_results,
     is_one_from_outside,
+    is_one_of_another_patient,
     is_one_under_way,
     issuers_of,
 )
@@ -165,6 +166,11 @@ class RetrieveAnswers:
                     raise RefusedQuery(
                         status=UNABLE_TO_PERFORM,
                         reason="results are not ready yet: ask later",
+                    )
+                if not results and is_one_of_another_patient(session, keys):
+                    raise RefusedQuery(
+                        status=UNABLE_TO_PERFORM,
+                        reason="results name the patient as before a correction",
                     )
                 if not results and level >= Level.SERIES and is_one_from_outside(session, keys):
                     raise RefusedQuery(

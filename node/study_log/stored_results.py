@@ -8,7 +8,16 @@ from sqlalchemy import ColumnElement, and_, exists, select, true
 from sqlalchemy.orm import Session
 
 from node.study_log.study_filter import is_newest_revision
-from node.study_log.tables import ENDED, Instance, InstanceKind, Result, Revision, Study, StudyState
+from node.study_log.tables import (
+    ENDED,
+    Instance,
+    InstanceKind,
+    PatientCorrection,
+    Result,
+    Revision,
+    Study,
+    StudyState,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,6 +84,8 @@ class StoredResult:
 def find_results(session: Session, keys: ResultKeys, *, limit: int) -> tuple[StoredResult, ...]:
     """Find the results that are meant, each SOP Instance UID once, of the newest revision first.
 
+    Results that name the patient as before a correction are nobody's.
+
     Parameters
     ----------
     session
@@ -96,7 +107,7 @@ def find_results(session: Session, keys: ResultKeys, *, limit: int) -> tuple[Sto
         )
         .join(Revision, Revision.id == Result.revision_id)
         .join(Study, is_meant)
-        .where(keys.of_study(), keys.of_object(Result))
+        .where(keys.of_study(), keys.of_object(Result), ~_names_another_patient())
         .order_by(Study.id, Revision.number.desc(), Result.id)
         .limit(limit)
     )
@@ -126,6 +137,38 @@ def is_one_under_way(session: Session, keys: ResultKeys) -> bool:
     """Say whether a study is meant that is being received, waits or is being analysed."""
     over = [state.value for state in (*ENDED, StudyState.DELETED)]
     return bool(session.scalar(select(exists().where(keys.of_study(), Study.state.not_in(over)))))
+
+
+def is_one_of_another_patient(session: Session, keys: ResultKeys) -> bool:
+    """Say whether a result is meant that names the patient as before a correction."""
+    return bool(
+        session.scalar(
+            select(
+                exists().where(
+                    Result.revision_id == Revision.id,
+                    Revision.study_id == Study.id,
+                    keys.of_study(),
+                    keys.of_object(Result),
+                    _names_another_patient(),
+                )
+            )
+        )
+    )
+
+
+def _names_another_patient() -> ColumnElement[bool]:
+    """Say of a `Revision` that its patient was corrected after it was closed.
+
+    Where no image was left there could be no other one.
+    """
+    return (
+        exists()
+        .where(
+            PatientCorrection.study_id == Revision.study_id,
+            PatientCorrection.at > Revision.closed_at,
+        )
+        .correlate(Revision)
+    )
 
 
 def is_one_from_outside(session: Session, keys: ResultKeys) -> bool:

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 from pydicom import dcmread
-from resulting import ResultingNode, resulting_node
 from sqlalchemy import select
 
 from node.header import dataset_offset
@@ -17,6 +16,7 @@ from node.settings import PeerSettings, QuerySettings
 from node.study_log.tables import Result
 from orthanc import AE_TITLE, Orthanc, free_ports, running_orthanc
 from querying import asked_node
+from resulting import ResultingNode, resulting_node
 from validators import require_peer
 
 pytestmark = pytest.mark.integration

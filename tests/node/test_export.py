@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 from PIL import Image
 from pydicom import dcmread
-from resulting import ResultingNode, resulting_node
 from sqlalchemy import select
 
 from log_entries import RECEIVED_AT
 from node.errors import PermanentError, UnknownStudy
 from node.export import ExportedStudy, export_studies
 from node.study_log.tables import Gone, Revision, Study, StudyState
+from resulting import ResultingNode, resulting_node
 
 GONE_AT = RECEIVED_AT + timedelta(days=30)
 

@@ -6,7 +6,6 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from resulting import resulting_node
 from rich.console import Console
 
 from command_line import run
@@ -19,6 +18,7 @@ from node.study_log.database import Database, database_url
 from node.study_log.queries import list_studies, read_study
 from node.study_log.tables import DeliveryState, StudyState
 from node.work_queue import WorkQueue
+from resulting import resulting_node
 
 UID = study_entry(1).study_instance_uid
 DESTINATION = {

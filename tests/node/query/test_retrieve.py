@@ -15,7 +15,6 @@ from pydicom.dataset import Dataset
 from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian
 from pynetdicom import AE, build_role, evt
 from pynetdicom.association import Association
-from resulting import ResultingNode, resulting_node
 from sqlalchemy import select
 
 from log_entries import RECEIVED_AT, revision_entry
@@ -33,9 +32,10 @@ from node.query.statuses import (
 )
 from node.results import StudyResult
 from node.settings import DestinationSettings, PeerSettings, QuerySettings
-from node.study_log.tables import Gone, Result, Revision, Study, StudyState
+from node.study_log.tables import Gone, PatientCorrection, Result, Revision, Study, StudyState
 from peers import LoopbackPACS, encoded_dataset, loopback_pacs, silent_peer, wait_until
 from querying import SUCCESS, asked_node, keys
+from resulting import ResultingNode, resulting_node
 from study_results import one_view, second_revision
 
 PATIENT_ROOT_MOVE, STUDY_ROOT_MOVE = QUERY_SOP_CLASSES[evt.EVT_C_MOVE]
@@ -326,6 +326,31 @@ def test_a_failed_study_without_reports_has_no_results(
         moved = move(receiver, keys(StudyInstanceUID=node.study_instance_uid))
 
     assert moved.statuses == [SUCCESS]
+
+
+@pytest.mark.parametrize("level", ["STUDY", "IMAGE"])
+def test_results_that_name_the_patient_from_before_a_correction_are_not_given(
+    node: ResultingNode, pacs: LoopbackPACS, level: str
+) -> None:
+    with node.database.writing() as session:
+        study = session.scalars(select(Study)).one()
+        study.corrections.append(
+            PatientCorrection(
+                at=study.revisions[-1].closed_at + timedelta(days=1),
+                by="somebody",
+                reason="",
+                before={"PatientID": "WRONG"},
+                after={"PatientID": "RIGHT"},
+            )
+        )
+    identifier, _ = identifiers(node)[level]
+
+    with asked(node, pacs.port) as receiver:
+        moved = move(receiver, identifier, model=PATIENT_ROOT_MOVE)
+
+    assert moved.statuses == [UNABLE_TO_PERFORM]
+    assert moved.last.ErrorComment == "results name the patient as before a correction"
+    assert pacs.requests == []
 
 
 def test_images_that_came_from_outside_are_not_given(
