@@ -24,7 +24,7 @@ from node.delivery.deliver import REPORT_WAIT_S
 from node.equipment import MANUFACTURER, MODEL_NAME
 from node.errors import TriageReason
 from node.intake import admit, answers, contexts, rejection, spool, triage
-from node.query import places, private, unique_keys
+from node.query import identifier, places, private, unique_keys
 from node.query.keys import KEYS
 from node.query.statuses import FIND_ANSWERS, RETRIEVE_ANSWERS
 from node.report import codes, provenance
@@ -379,7 +379,7 @@ an empty list any caller may while `receive.host` is on loopback, and none beyon
             )
         ],
     )
-    yield """\
+    yield f"""\
 ### Keys
 
 At a level its own keys are known and those of the levels above. Those above are matched too, beside
@@ -387,9 +387,18 @@ their unique key. The unique key of the level is in every answer, with Query/Ret
 (0008,0052) and Retrieve AE Title (0008,0054), which is the node's own; of the others, those that
 were asked for. What stands under "universal alone" is answered and not matched.
 
-A single value is matched with regard to case. A lone `*` is universal matching. Instance
-Availability (0008,0056) of a study or series is that of its least available instance: ONLINE, or
-UNAVAILABLE where its file is gone. Studies without a Patient ID are in no answer at PATIENT level.
+A single value is matched with regard to case. A lone `*` is universal matching. Of a name that is
+asked for by groups, one that is left empty excludes none. A value may have {MAX_TEXT_LENGTH}
+characters, and a list {unique_keys.MAX_UIDS} UIDs or {identifier.MAX_CODES} codes.
+
+Instance Availability (0008,0056) of a study or series is that of its least available instance:
+ONLINE, or UNAVAILABLE where its file is gone. It says that the node has the file: of what is
+ONLINE, results can be retrieved, and received images cannot.
+
+Studies without a Patient ID are in no answer at PATIENT level. Where several issuers gave one
+Patient ID there are several patients of it, which Issuer of Patient ID (0010,0021) tells apart: ask
+for it. A study that was deleted on request is found by its Study Instance UID or its state, and
+says nothing of its patient; it is in no answer to a query by patient, date or number.
 """
     yield from _table(
         ("Level", "Attribute", "Tag", "Matching"),

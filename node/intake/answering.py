@@ -19,6 +19,8 @@ from node.intake.upper_layer import DATA_TRANSFER, UpperLayer
 
 SOP_CLASS_NOT_SUPPORTED = 0x0122
 """PS3.7 C.5.6."""
+UNABLE_TO_PROCESS = 0xC000
+"""PS3.4 C.4.1.1.4, C.4.2.1.5 and C.4.3.1.4."""
 
 _QUERIES: dict[type, evt.InterventionEvent] = {
     C_FIND: evt.EVT_C_FIND,
@@ -41,10 +43,16 @@ class AnsweringAssociation(Association):
         """Serve a request; queries in their own presentation context alone (PS3.7 7.1.2)."""
         event = _QUERIES.get(type(msg))
         context = self._accepted_cx.get(context_id)
-        if event is None or context is None or self._sent_release or not msg.is_valid_request:
+        if event is None or context is None or self._sent_release:
             super()._serve_request(msg, context_id)
+        elif not msg.is_valid_request:
+            # pynetdicom would say nothing, and have the peer wait.
+            if msg.MessageID is not None and msg.MessageIDBeingRespondedTo is None:
+                comment = "expected an identifier and all of the command set"
+                self.dimse.send_msg(_refused(msg, UNABLE_TO_PROCESS, comment), context_id)
         elif context.abstract_syntax != msg.AffectedSOPClassUID:
-            self.dimse.send_msg(_not_supported(msg), context_id)
+            comment = "not in the presentation context of another service"
+            self.dimse.send_msg(_refused(msg, SOP_CLASS_NOT_SUPPORTED, comment), context_id)
         elif event is evt.EVT_C_FIND:
             super()._serve_request(msg, context_id)
         else:
@@ -78,10 +86,10 @@ class AnsweringAssociation(Association):
         return self.is_established and self.dul.is_alive() and state == DATA_TRANSFER
 
 
-def _not_supported(msg: Any) -> Any:
-    """Make the response to a request that came in the presentation context of another service."""
+def _refused(msg: Any, status: int, comment: str) -> Any:
+    """Make the response to a request that no handler is asked about."""
     response: Any = type(msg)()
     response.MessageID = response.MessageIDBeingRespondedTo = msg.MessageID
     response.AffectedSOPClassUID = msg.AffectedSOPClassUID
-    response.Status = SOP_CLASS_NOT_SUPPORTED
+    response.Status, response.ErrorComment = status, comment
     return response

@@ -118,17 +118,22 @@ class SupportedContexts:
             those Storage SOP classes and no other, to retrieve by C-GET.
         """
         may_store = not self._senders or calling_ae_title in self._senders
-        may_query = self._queriers is None or calling_ae_title in self._queriers
+        may_query = self._may_query(calling_ae_title)
         offered = self._by_rights[may_store, calling_ae_title in self._reporters, may_query]
         if may_store or not may_query:
             return offered
         roles = (self._only_brought_back.get(UID(uid)) for uid in scp_roles)
         return [*offered, *(context for context in roles if context is not None)]
 
-    def is_query(self, proposed: Iterable[PresentationContext]) -> bool:
-        """Say whether an association is asked for that could query or retrieve."""
+    def is_query(self, calling_ae_title: str, proposed: Iterable[PresentationContext]) -> bool:
+        """Say whether a caller asks for an association by which it could query or retrieve."""
         served = {context.abstract_syntax for context in self._query}
-        return any(context.abstract_syntax in served for context in proposed)
+        return self._may_query(calling_ae_title) and any(
+            context.abstract_syntax in served for context in proposed
+        )
+
+    def _may_query(self, calling_ae_title: str) -> bool:
+        return self._queriers is None or calling_ae_title in self._queriers
 
 
 def _context(sop_class: UID, syntaxes: Sequence[UID]) -> PresentationContext:

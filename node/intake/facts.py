@@ -1,5 +1,6 @@
 """What the study log keeps of an instance, by its header alone."""
 
+import re
 from typing import Any
 
 from pydicom.dataset import Dataset
@@ -12,6 +13,9 @@ from node.header import text_of
 from node.intake.rejection import rejected_as
 from node.intake.triage import is_image, is_own_result, triage
 from node.study_log.tables import MAX_TEXT_LENGTH, InstanceKind, Result
+
+_WHOLE_NUMBER = re.compile(r"[+-]?[0-9]{1,12}")
+"""PS3.5 6.2, VR IS."""
 
 
 def instance_facts(session: Session, header: Dataset) -> dict[str, Any]:
@@ -34,9 +38,9 @@ def instance_facts(session: Session, header: Dataset) -> dict[str, Any]:
     return {
         "sop_class_uid": str(header.SOPClassUID),
         "series_instance_uid": str(header.SeriesInstanceUID),
-        "series_number": _text(header, "SeriesNumber"),
+        "series_number": _number(header, "SeriesNumber"),
         "series_description": _text(header, "SeriesDescription"),
-        "instance_number": _text(header, "InstanceNumber"),
+        "instance_number": _number(header, "InstanceNumber"),
         "kind": _kind(session, header),
         "modality": _text(header, "Modality"),
         "laterality": view.laterality,
@@ -66,6 +70,12 @@ def patient_facts(header: Dataset) -> dict[str, str]:
 def _text(header: Dataset, keyword: str) -> str:
     """Give a text as the log keeps it: an index takes none that is much longer on PostgreSQL."""
     return text_of(header, keyword)[:MAX_TEXT_LENGTH]
+
+
+def _number(header: Dataset, keyword: str) -> str:
+    """Give an integer string (VR IS) in the one way that a query asks for it."""
+    text = _text(header, keyword)
+    return str(int(text)) if _WHOLE_NUMBER.fullmatch(text) else text
 
 
 def _kind(session: Session, header: Dataset) -> InstanceKind:

@@ -226,10 +226,9 @@ class Receiver:
         """
         assoc: Any = event.assoc
         request = assoc.requestor.primitive
-        assoc.acceptor.supported_contexts = self._contexts.offered_to(
-            request.calling_ae_title.strip(), _scp_roles(request)
-        )
-        is_query = self._contexts.is_query(request.presentation_context_definition_list)
+        caller = request.calling_ae_title.strip()
+        assoc.acceptor.supported_contexts = self._contexts.offered_to(caller, _scp_roles(request))
+        is_query = self._contexts.is_query(caller, request.presentation_context_definition_list)
         address = assoc.requestor.address
         with self._changed:
             open_ones = [*self._asking, *self._brought]

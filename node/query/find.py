@@ -18,7 +18,7 @@ from node.query.answer import answer_of
 from node.query.identifier import Query, read_query
 from node.query.levels import Level, Root
 from node.query.places import Places
-from node.query.request import read_identifier, refusal
+from node.query.request import error_of_the_node, read_identifier, refusal
 from node.query.statuses import (
     CANCELLED,
     OUT_OF_RESOURCES,
@@ -63,7 +63,7 @@ class FindAnswers:
         self._turn = threading.Lock()
 
     def answer(self, event: evt.Event) -> Iterator[Response]:
-        """Answer one C-FIND request; whatever is asked, there is an answer and one log line.
+        """Answer one C-FIND request; whatever is asked, there is an answer.
 
         Parameters
         ----------
@@ -79,21 +79,21 @@ class FindAnswers:
         try:
             request: Any = event.request
             query = read_query(read_identifier(event), Root.of(request.AffectedSOPClassUID))
+            with self._places.taken() as is_taken:
+                _require(is_taken)
+                counted = _Counted(query, event, begun_at_s)
+                try:
+                    yield from self._responses(event, query, counted)
+                except GeneratorExit:  # the peer is gone, and nobody asks for the next response
+                    counted.outcome = counted.outcome or "the association ended"
+                    raise
+                finally:
+                    counted.log()
         except RefusedQuery as refused:
             yield refusal(event, refused)
-            return
-        with self._places.taken() as is_taken:
-            if not is_taken:
-                no_place = RefusedQuery(
-                    status=OUT_OF_RESOURCES, reason="too many queries at the same time"
-                )
-                yield refusal(event, no_place)
-                return
-            counted = _Counted(query, event, begun_at_s)
-            try:
-                yield from self._responses(event, query, counted)
-            finally:  # also when the peer is gone, and nobody asks for the next response
-                counted.log()
+        except Exception:  # the peer waits for an answer; pynetdicom would log what the error says
+            logger.exception("Query failed", extra={"event": "query_failed"})
+            yield refusal(event, error_of_the_node())
 
     def _responses(self, event: evt.Event, query: Query, counted: "_Counted") -> Iterator[Response]:
         status = PENDING_PARTLY_SUPPORTED if query.is_partly_supported else PENDING
@@ -115,8 +115,9 @@ class FindAnswers:
         except SQLAlchemyError as error:
             counted.outcome = type(error).__name__
             logger.exception("Study log does not answer", extra={"event": "query_failed"})
-            yield OUT_OF_RESOURCES, None
-            return
+            raise RefusedQuery(
+                status=OUT_OF_RESOURCES, reason="the study log does not answer now"
+            ) from error
         counted.outcome = "answered"
 
     def _found(self, query: Query) -> Iterator[Found]:
@@ -127,6 +128,11 @@ class FindAnswers:
             return find_studies(self._database, query.studies, with_contents=counts)
         find = find_series if query.level is Level.SERIES else find_instances
         return find(self._database, query.studies, query.holdings, with_contents=counts)
+
+
+def _require(is_taken: bool) -> None:  # the answer of a context manager
+    if not is_taken:
+        raise RefusedQuery(status=OUT_OF_RESOURCES, reason="too many queries at the same time")
 
 
 def _in_lots(found: Iterator[Found]) -> Iterator[list[Found]]:
@@ -142,7 +148,7 @@ class _Counted:
         self._event = event
         self._begun_at_s = begun_at_s
         self.answers = 0
-        self.outcome = "the association ended"
+        self.outcome = ""
 
     def log(self) -> None:
         """Write the line; the names of keys, and none of their values."""
@@ -155,7 +161,7 @@ class _Counted:
                 "level": self._query.level.name,
                 "matched_keys": list(self._query.matched),
                 "answers": self.answers,
-                "outcome": self.outcome,
+                "outcome": self.outcome or "failed",
                 "duration_ms": since_ms(self._begun_at_s),
             },
         )

@@ -23,15 +23,20 @@ from node.query.levels import (
 )
 from node.query.private import PRIVATE_KEYS, PrivateKey
 from node.query.ranges import date_range, time_range
+from node.query.unique_keys import MAX_UIDS
 from node.store import is_uid
 from node.study_log.entities import HoldingFilter
 from node.study_log.study_filter import StudyFilter
+from node.study_log.tables import MAX_TEXT_LENGTH
 
 _NO_KEYS = frozenset(
     tag_for_keyword(keyword)
     for keyword in ("SpecificCharacterSet", "QueryRetrieveLevel", "RetrieveAETitle")
 )
 """In every answer, if the answer needs it, whatever was asked for."""
+
+MAX_CODES = 100
+"""In one key: each may hold wild cards, and is a condition of its own."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -167,7 +172,11 @@ class _Reading:
     def _values(self, tag: BaseTag) -> list[str]:
         """Give what is asked for; none for universal matching (PS3.4 C.2.2.2.3)."""
         values = element_values(self._identifier, tag)
-        return values if any(value.strip("*") for value in values) else []
+        if not any(value.strip("*") for value in values):
+            return []
+        if max(map(len, values)) > MAX_TEXT_LENGTH:
+            raise _unable(f"at most {MAX_TEXT_LENGTH} characters", tag)
+        return values
 
 
 def _fields(key: Key, values: Sequence[str]) -> dict[str, object]:
@@ -176,9 +185,13 @@ def _fields(key: Key, values: Sequence[str]) -> dict[str, object]:
     if key.matching is Matching.UID_LIST:
         if not all(is_uid(value) for value in values):
             raise _unable("expected a UID, or several", tag)
+        if len(values) > MAX_UIDS:
+            raise _unable(f"at most {MAX_UIDS} UIDs at once", tag)
         return {key.field: tuple(values)}
     if key.matching is Matching.CODES:
-        return {key.field: tuple(values)}
+        if len(values) > MAX_CODES:
+            raise _unable(f"at most {MAX_CODES} values at once", tag)
+        return {key.field: tuple(value for value in values if value)}
     if len(values) != 1:
         raise _unable("expected one value", tag)
     (value,) = values

@@ -9,18 +9,18 @@ from enum import IntEnum, StrEnum
 from pydicom.datadict import tag_for_keyword
 from pydicom.dataset import Dataset
 from pydicom.multival import MultiValue
+from pydicom.sequence import Sequence
 from pydicom.uid import UID
 
 from model.attributes import VALUE_ERRORS
 from node.errors import RefusedQuery
 from node.header import plain
+from node.intake.answering import UNABLE_TO_PROCESS
 from node.store import is_uid
 from node.study_log.matching import has_wild_card
 
 IDENTIFIER_DOES_NOT_MATCH = 0xA900
 """PS3.4 C.4.1.1.4, C.4.2.1.5 and C.4.3.1.4: Identifier does not match SOP Class."""
-UNABLE_TO_PROCESS = 0xC000
-"""PS3.4 C.4.1.1.4, C.4.2.1.5 and C.4.3.1.4."""
 
 
 class Root(StrEnum):
@@ -123,6 +123,8 @@ def element_values(identifier: Dataset, tag: int) -> list[str]:
             return []
         if isinstance(value, bytes):  # VR UN, of a private attribute
             value = value.decode("ascii", errors="replace").split("\\")
+        if isinstance(value, Sequence):
+            raise _unreadable(tag)
         several = value if isinstance(value, list | MultiValue) else [value]
         texts = [plain(str(each)) for each in several]
     except VALUE_ERRORS as error:

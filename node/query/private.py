@@ -188,7 +188,7 @@ PRIVATE_KEYS = MappingProxyType(
                 meaning="When the last instance came; in UTC, and so says its offset.",
                 source="study.last_received_at",
                 read=_received,
-                accepted="single value, range: YYYYMMDD[HH[MM[SS]]], UTC",
+                accepted="single value, range: YYYYMMDD[HH[MM[SS[.F]]]] UTC",
             ),
             PrivateKey(
                 element=0x0D,

@@ -4,9 +4,9 @@ import re
 from datetime import UTC, datetime
 
 _TIME = re.compile(r"([01]\d|2[0-3])([0-5]\d([0-5]\d(\.\d{1,6})?)?)?")
-_MOMENT = re.compile(r"\d{8}(\d\d){0,3}")
+_MOMENT = re.compile(r"(\d{8}(?:\d\d){0,3})(?:(?<=\d{14})\.(\d{1,6}))?(?:\+0000)?")
 _LATEST_TIME = "235959.999999"
-_LATEST_MOMENT = "235959"
+_LATEST_MOMENT = "235959999999"
 
 
 def date_range(text: str) -> tuple[str, str]:
@@ -48,17 +48,14 @@ def moment_range(text: str) -> tuple[datetime | None, datetime | None]:
     Raises
     ------
     ValueError
-        If it is neither a moment, YYYYMMDD with what follows of HHMMSS, nor a range of moments.
+        If it is neither a moment, YYYYMMDD with what follows of HHMMSS.FFFFFF, nor a range of
+        moments. An offset other than +0000 is none that is understood.
     """
     first, last = _bounds(text)
-    for bound in (first, last):
-        if bound and _MOMENT.fullmatch(bound) is None:
-            message = "expected YYYYMMDDHHMMSS or the beginning of it"
-            raise ValueError(message)
-    begin = first and first + "000000"[len(first) - 8 :]
-    end = last and last + _LATEST_MOMENT[len(last) - 8 :]
+    begin = _digits(first, "000000000000")
+    end = _digits(last, _LATEST_MOMENT)
     _in_order(begin, end)
-    return _moment(begin, 0), _moment(end, 999_999)
+    return _moment(begin), _moment(end)
 
 
 def _bounds(text: str) -> tuple[str, str]:
@@ -84,7 +81,20 @@ def _in_order(first: str, last: str) -> tuple[str, str]:
     return first, last
 
 
-def _moment(text: str, microsecond: int) -> datetime | None:
+def _digits(text: str, rest: str) -> str:
+    """Give the digits of a moment down to its microsecond; what is not said is taken from `rest`.
+
+    Empty for an open end.
+    """
     if not text:
-        return None
-    return datetime.strptime(text, "%Y%m%d%H%M%S").replace(microsecond=microsecond, tzinfo=UTC)
+        return ""
+    parts = _MOMENT.fullmatch(text)
+    if parts is None:
+        message = "expected YYYYMMDDHHMMSS.FFFFFF or the beginning of it"
+        raise ValueError(message)
+    said = parts[1] + (parts[2] or "")
+    return said + rest[len(said) - 8 :]
+
+
+def _moment(digits: str) -> datetime | None:
+    return datetime.strptime(digits, "%Y%m%d%H%M%S%f").replace(tzinfo=UTC) if digits else None

@@ -31,6 +31,11 @@ def read_identifier(event: evt.Event) -> Dataset:
         ) from rejected
 
 
+def error_of_the_node() -> RefusedQuery:
+    """Make the refusal of a request that could have been served, had the node made no error."""
+    return RefusedQuery(status=UNABLE_TO_PROCESS, reason="an error of the node, which its log has")
+
+
 def refusal(event: evt.Event, refused: RefusedQuery) -> tuple[Dataset, None]:
     """Log that a request is not served, and make the response that says so (PS3.7 C)."""
     logger.warning(

@@ -19,7 +19,7 @@ from node.errors import RefusedQuery
 from node.intake.answers import peer, since_ms
 from node.query.levels import UNABLE_TO_PROCESS, Level, Root
 from node.query.places import Places
-from node.query.request import read_identifier, refusal
+from node.query.request import error_of_the_node, read_identifier, refusal
 from node.query.responses import (
     MAX_SUB_OPERATIONS,
     final_status,
@@ -143,7 +143,8 @@ class RetrieveAnswers:
             yield response(event, status)
         except Exception:  # the peer waits for an answer, whatever went wrong
             logger.exception("Retrieval failed", extra={"event": "retrieval_failed"})
-            yield response(event, status_of(UNABLE_TO_PROCESS))
+            status, _ = refusal(event, error_of_the_node())
+            yield response(event, status)
 
     def _results_meant(self, level: Level, keys: ResultKeys) -> tuple[StoredResult, ...]:
         """Find what is to be sent; say why there is nothing, where there is a reason.

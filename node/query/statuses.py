@@ -46,6 +46,11 @@ FIND_ANSWERS = (
         ),
     ),
     Answer(
+        status=SOP_CLASS_NOT_SUPPORTED,
+        meaning="Refused: SOP Class not supported",
+        when=("the request came in the presentation context of another service",),
+    ),
+    Answer(
         status=IDENTIFIER_DOES_NOT_MATCH,
         meaning="Identifier does not match SOP Class",
         when=(
@@ -65,6 +70,8 @@ FIND_ANSWERS = (
             "a date, a time, a range, a UID or a number that is none",
             "a range that ends before it begins; several values where one is matched",
             "a value of a private attribute that it cannot have",
+            "a value, or a list of values, longer than is taken",
+            "an error of the node, which its log has",
         ),
     ),
 )

@@ -54,7 +54,8 @@ def name_matches(key: SQLColumnExpression[Any], pattern: str) -> ColumnElement[b
     pattern
         The name asked for; may hold wild cards.
     """
-    asked = name_key(pattern)
+    # A group that is left empty before one that is not, as in "=山田*", excludes no name.
+    asked = _GROUPS_END.join(group or "*" for group in name_key(pattern).split(_GROUPS_END))
     if not asked.strip("*"):
         return true()
     return or_(

@@ -414,6 +414,16 @@ def test_a_text_of_any_length_is_no_reason_to_refuse(
     assert len(bench.study().patient_id) <= MAX_TEXT_LENGTH
 
 
+def test_a_number_is_kept_as_a_query_asks_for_it(bench: Bench) -> None:
+    ds = phantom()
+    ds.SeriesNumber, ds.InstanceNumber = "007", "+4"
+
+    bench.admit(ds)
+
+    (instance,) = bench.instances()
+    assert (instance.series_number, instance.instance_number) == ("7", "4")
+
+
 def test_a_name_that_grows_when_it_is_made_ready_to_be_looked_for_is_no_reason_either(
     bench: Bench,
 ) -> None:

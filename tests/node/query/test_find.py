@@ -6,6 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pydicom.datadict import tag_for_keyword
+from pydicom.dataelem import DataElement
 from pydicom.dataset import Dataset
 from pynetdicom.association import Association
 from sqlalchemy import text
@@ -15,9 +17,14 @@ from log_entries import revision_entry, study_entry
 from many_studies import CHARACTER_SETS
 from node.intake.contexts import PATIENT_ROOT_FIND, STUDY_ROOT_FIND
 from node.intake.receive import Receiver
+from node.keeping.deletion import delete_study
+from node.logs import JSONFormatter
 from node.settings import QuerySettings
+from node.store import Store
 from node.study_log.database import Database
+from node.study_log.entities import Found
 from node.study_log.tables import InstanceKind, Study, StudyState
+from node.work_queue import WorkQueue
 from peers import wait_until
 from querying import (
     CREATOR,
@@ -210,14 +217,17 @@ def test_names_are_found_without_regard_to_case_and_accents_and_by_one_group(
     study = study_entry()
     study.patient_name = "Dvořáková^Zdeňka=王^小东"
     add(database, study)
-    questions = ("dvorakova^zdenka", "DVOŘÁKOVÁ*", "王*", "Dvo?akova^*", "Zdenka")
+    questions = (
+        "dvorakova^zdenka", "DVOŘÁKOVÁ*", "王*", "=王*", "=王^小东", "Dvo?akova^*", "Zdenka",
+        "=张*",
+    )  # fmt: skip
     with asked_node(database, tmp_path / "data") as receiver, querying(receiver.port) as assoc:
         found = [
             len(find(assoc, keys(SpecificCharacterSet="ISO_IR 192", PatientName=name)).pending)
             for name in questions
         ]
 
-    assert found == [1, 1, 1, 1, 0]
+    assert found == [1, 1, 1, 1, 1, 1, 0, 0]
 
 
 def test_series_are_those_that_came_and_those_that_the_newest_revision_made(
@@ -375,6 +385,34 @@ def test_what_is_gone_is_said_to_be_unavailable(database: Database, tmp_path: Pa
     assert sorted(of_images.values("InstanceAvailability")) == ["ONLINE"] * 4 + ["UNAVAILABLE"]
 
 
+def test_a_deleted_study_is_found_by_itself_and_not_by_its_patient(
+    database: Database, tmp_path: Path
+) -> None:
+    study = study_entry()
+    add(database, study)
+    # On PostgreSQL too the queue is another one: nothing of this study waits in it.
+    queue = WorkQueue(f"sqlite:///{tmp_path / 'queue.sqlite'}", associations={})
+    delete_study(
+        database, Store(tmp_path / "data"), queue, study_instance_uid=study.study_instance_uid,
+        reason="a test", by="someone", at=study.last_received_at,
+    )  # fmt: skip
+    queue.close()
+    asked = keys(
+        StudyInstanceUID=study.study_instance_uid, PatientID=None, PatientName=None,
+        AccessionNumber=None, StudyDate=None, InstanceAvailability=None,
+    )  # fmt: skip
+    with asked_node(database, tmp_path / "data") as receiver, querying(receiver.port) as assoc:
+        by_patient = find(assoc, keys(PatientID="SECRET-ID"))
+        patients = find(assoc, keys("PATIENT", PatientID=None), PATIENT_ROOT_FIND)
+        answers = find(assoc, with_private(asked, e01="DELETED", e02=None))
+
+    (answer,) = answers.identifiers
+    assert (by_patient.pending, patients.pending) == ((), ())
+    assert "SECRET" not in str(answer)
+    assert answer.InstanceAvailability == "UNAVAILABLE"
+    assert private(answer, 0x02) == "NONE"
+
+
 def test_patients_are_listed_once_with_what_they_have(assoc: Association) -> None:
     answers = find(
         assoc,
@@ -481,7 +519,15 @@ def test_private_keys_match(database: Database, tmp_path: Path) -> None:
         "e06": ["SUSPICIOUS", "NOT SUSPICIOUS"],
         "e08": ["1", "2*"],
         "e0B": ["MAMMO2", "MAMMO*"],
-        "e0C": ["20260302", "20260302093012", "20260303-", "-20260302"],
+        "e0C": [
+            "20260302",
+            "20260302093012",
+            "20260303-",
+            "-20260302",
+            # As it is answered.
+            "20260302093012.000000+0000",
+            "20260302093012.000001+0000-",
+        ],
         "e0D": ["0.8", "0.9"],
         "e0E": ["0.8", "0.9"],
     }
@@ -505,10 +551,20 @@ def test_private_keys_match(database: Database, tmp_path: Path) -> None:
         "e06": [first, []],
         "e08": [first, []],
         "e0B": [second, both],
-        "e0C": [both, both, [], both],
+        "e0C": [both, both, [], both, both, []],
         "e0D": [first, []],
         "e0E": [[], first],
     }
+
+
+def with_sequence(identifier: Dataset, keyword: str) -> Dataset:
+    """Put a sequence where a text belongs."""
+    tag = tag_for_keyword(keyword)
+    assert tag is not None
+    item = Dataset()
+    item.PatientID = "1"
+    identifier.add(DataElement(tag, "SQ", [item]))
+    return identifier
 
 
 REFUSED: dict[str, tuple[Dataset, str, int, int]] = {
@@ -550,6 +606,20 @@ REFUSED: dict[str, tuple[Dataset, str, int, int]] = {
     "an unknown state": (with_private(keys(), e01="DONE"), STUDY_ROOT_FIND, UNABLE, 0x4D4D1001),
     "an unknown call": (with_private(keys(), e06="NONE"), STUDY_ROOT_FIND, UNABLE, 0x4D4D1006),
     "a score over 1": (with_private(keys(), e0D="1.5"), STUDY_ROOT_FIND, UNABLE, 0x4D4D100D),
+    "a sequence for a text": (
+        with_sequence(keys(), "PatientID"), STUDY_ROOT_FIND, UNABLE, 0x00100020,
+    ),
+    "a text longer than any": (
+        keys(AccessionNumber="*" + "A" * 60_000), STUDY_ROOT_FIND, UNABLE, 0x00080050,
+    ),
+    "more UIDs than a question takes": (
+        keys(StudyInstanceUID=["1.2"] * 10_001),
+        STUDY_ROOT_FIND, UNABLE, 0x0020000D,
+    ),
+    "more codes than a question takes": (
+        keys(ModalitiesInStudy=[f"M{number}*" for number in range(101)]),
+        STUDY_ROOT_FIND, UNABLE, 0x00080061,
+    ),
 }  # fmt: skip
 
 
@@ -772,6 +842,24 @@ def test_a_study_log_that_does_not_answer_is_said_so(node: Receiver, database: D
             session.execute(text("ALTER TABLE hidden RENAME TO study"))
 
     assert answers.status.Status == OUT_OF_RESOURCES
+    assert answers.status.ErrorComment == "the study log does not answer now"
+
+
+def test_an_error_of_the_node_is_answered_and_says_nothing_of_the_patient(
+    sqlite_node: Association, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(found: Found, *_: Any, **__: Any) -> Dataset:
+        raise LookupError(found.study.patient_name)
+
+    caplog.set_level(logging.DEBUG)
+    monkeypatch.setattr("node.query.find.answer_of", fail)
+
+    answers = find(sqlite_node, keys(PatientID="SECRET-ID"))
+
+    assert answers.status.Status == UNABLE
+    assert answers.status.ErrorComment
+    assert [record.levelname for record in lines(caplog, "query_failed")] == ["ERROR"]
+    assert "SECRET" not in "".join(JSONFormatter().format(record) for record in caplog.records)
 
 
 def test_no_patient_attribute_is_in_a_log_line(

@@ -6,15 +6,18 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import pytest
 import trustme
 from pydicom.dataset import Dataset
-from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian
+from pydicom.uid import UID, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 from pynetdicom import AE, build_role, evt
 from pynetdicom.association import Association
+from pynetdicom.dimse_primitives import C_MOVE
+from pynetdicom.dsutils import encode
 from sqlalchemy import select
 
 from log_entries import RECEIVED_AT, revision_entry
@@ -739,3 +742,27 @@ def test_a_requestor_that_waits_for_a_slow_destination_is_not_idle(
         ]
 
     assert [each.last.get("Status") for each in moved] == [SUCCESS] * 2
+
+
+def test_a_request_that_names_no_move_destination_is_refused_and_the_association_goes_on(
+    node: ResultingNode, pacs: LoopbackPACS
+) -> None:
+    request = C_MOVE()
+    request.MessageID, request.AffectedSOPClassUID = 7, UID(STUDY_ROOT_MOVE)
+    wanted = keys(StudyInstanceUID=node.study_instance_uid)
+    request.Identifier = BytesIO(encode(wanted, False, True) or b"")
+    with asked(node, pacs.port) as receiver, associated(receiver, [STUDY_ROOT_MOVE]) as association:
+        (context,) = association.accepted_contexts
+        association.dimse_timeout = 5
+        association._reactor_checkpoint.clear()  # the answer is ours to read
+        wait_until(lambda: association._is_paused, "the client to be quiet")
+        association.dimse.send_msg(request, context.context_id or 0)
+        _, response = association.dimse.get_msg(block=True)
+        association._reactor_checkpoint.set()
+        after = ended(association.send_c_move(wanted, "PACS", STUDY_ROOT_MOVE))
+
+    assert isinstance(response, C_MOVE)
+    assert response.Status == UNABLE_TO_PROCESS
+    assert response.MessageIDBeingRespondedTo == 7
+    assert response.ErrorComment
+    assert after.statuses[-1] == SUCCESS

@@ -98,6 +98,25 @@ def test_who_asks_leaves_places_to_who_sends(database: Database, tmp_path: Path)
     assert statuses == [0x0000]
 
 
+def test_who_may_not_ask_is_let_in_to_send_whatever_else_it_proposes(
+    database: Database, tmp_path: Path
+) -> None:
+    query = QuerySettings(max_associations=1, allowed_ae_titles=("READER",))
+    with (
+        asked_node(database, tmp_path / "data", query=query) as node,
+        querying(node.port) as reader,
+    ):
+        ae = AE(ae_title="SENDER")
+        ae.add_requested_context(MAMMOGRAPHY)
+        ae.add_requested_context(STUDY_ROOT_FIND)
+        sender = ae.associate("127.0.0.1", node.port, ae_title="MAMMONODE")
+        offered = accepted(sender)
+        sender.release()
+        assert reader.is_established
+
+    assert offered == {MAMMOGRAPHY}
+
+
 def test_a_place_to_ask_is_free_again_when_its_association_has_ended(
     database: Database, tmp_path: Path
 ) -> None:
