@@ -10,10 +10,10 @@ from pydicom.dataset import Dataset
 from pydicom.tag import BaseTag
 
 from node.errors import RefusedQuery
+from node.intake.answering import UNABLE_TO_PROCESS
 from node.query import private
 from node.query.keys import Key, Matching, keys_at
 from node.query.levels import (
-    UNABLE_TO_PROCESS,
     Level,
     Root,
     element_values,

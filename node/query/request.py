@@ -8,8 +8,8 @@ from pynetdicom import evt
 
 from node.errors import RefusedQuery, RejectedInstance
 from node.header import read_message
+from node.intake.answering import UNABLE_TO_PROCESS
 from node.intake.answers import peer
-from node.query.levels import UNABLE_TO_PROCESS
 
 logger = logging.getLogger(__name__)
 

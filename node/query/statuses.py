@@ -1,8 +1,8 @@
 """Every status that a query or retrieval can be answered with, PS3.4 tables C.4-1 to C.4-3."""
 
-from node.intake.answering import SOP_CLASS_NOT_SUPPORTED
+from node.intake.answering import SOP_CLASS_NOT_SUPPORTED, UNABLE_TO_PROCESS
 from node.intake.answers import SUCCESS, Answer
-from node.query.levels import IDENTIFIER_DOES_NOT_MATCH, UNABLE_TO_PROCESS
+from node.query.levels import IDENTIFIER_DOES_NOT_MATCH
 
 OUT_OF_RESOURCES = 0xA700
 CANCELLED = 0xFE00

@@ -5,17 +5,14 @@ nor SQLite's write-ahead log. Pages go from key to key, never by offset, so that
 meanwhile moves no other to another page. Of results, those of the newest revision are there.
 """
 
-from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
-from typing import NamedTuple
 
 from sqlalchemy import (
     ColumnElement,
     Subquery,
     and_,
-    exists,
     func,
     literal,
     null,
@@ -26,12 +23,12 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import Session
 
+from node.study_log.contents import Contents, came_back, patient_contents, study_contents
 from node.study_log.database import Database
 from node.study_log.matching import matches
 from node.study_log.study_filter import StudyFilter, is_newest_revision
 from node.study_log.tables import (
     Instance,
-    InstanceKind,
     Result,
     Revision,
     Study,
@@ -78,29 +75,6 @@ class HoldingFilter:
     instance_number: str = ""
     laterality: str = ""
     view_position: str = ""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Contents:
-    """What is there of a study or a patient: what came and what was made.
-
-    Attributes
-    ----------
-    modalities, sop_class_uids
-        In order of the alphabet.
-    is_whole
-        Whether no file is gone.
-    results
-        Result objects of the newest revision whose file is there.
-    """
-
-    studies: int = 0
-    series: int = 0
-    instances: int = 0
-    modalities: tuple[str, ...] = ()
-    sop_class_uids: tuple[str, ...] = ()
-    is_whole: bool = True
-    results: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -193,7 +167,7 @@ def find_patients(
             keys = session.execute(page).all()
             newest = _studies_by_id(session, [row.newest for row in keys])
             contents = (
-                _patient_contents(session, [(row[1], row[2]) for row in keys])
+                patient_contents(session, [(row[1], row[2]) for row in keys])
                 if with_contents and keys
                 else {}
             )
@@ -220,7 +194,7 @@ def find_studies(database: Database, which: StudyFilter, *, with_contents: bool)
         with database.reading() as session:
             rows = session.execute(page).all()
             contents = (
-                _study_contents(session, [study.id for study, _ in rows]) if with_contents else {}
+                study_contents(session, [study.id for study, _ in rows]) if with_contents else {}
             )
         for study, revision in rows:
             yield Found(study=study, revision=revision, contents=contents.get(study.id, Contents()))
@@ -344,7 +318,7 @@ def _holdings(found: Found) -> Subquery:
             Instance.removed_at,
         )
         .join(Study, Study.id == Instance.study_id)
-        .where(Study.id == found.study.id, ~_came_back())
+        .where(Study.id == found.study.id, ~came_back())
     )
     made = select(
         Result.sop_instance_uid,
@@ -362,105 +336,5 @@ def _holdings(found: Found) -> Subquery:
     return union_all(came, made).subquery()
 
 
-def _came_back() -> ColumnElement[bool]:
-    """Say of an `Instance` that it is listed already: as a result of the newest revision."""
-    return and_(
-        Instance.kind == InstanceKind.OWN_RESULT.value,
-        exists().where(
-            Result.sop_instance_uid == Instance.sop_instance_uid,
-            Result.revision_id == Revision.id,
-            is_newest_revision(),
-        ),
-    )
-
-
 def _studies_by_id(session: Session, ids: Sequence[int]) -> dict[int, Study]:
     return {study.id: study for study in session.scalars(select(Study).where(Study.id.in_(ids)))}
-
-
-def _patient_contents(
-    session: Session, patients: Sequence[tuple[str, str]]
-) -> dict[tuple[str, str], Contents]:
-    """Sum up the studies of some patients, by Patient ID and its issuer."""
-    statement = select(Study.id, Study.patient_id, Study.issuer_of_patient_id).where(
-        Study.patient_id.in_([patient_id for patient_id, _ in patients])
-    )
-    of_patient = {row.id: (row[1], row[2]) for row in session.execute(statement)}
-    by_study = _study_contents(session, list(of_patient))
-    sums: dict[tuple[str, str], Contents] = dict.fromkeys(patients, Contents())
-    for study_id, patient in of_patient.items():
-        if patient in sums:
-            one, before = by_study.get(study_id, Contents()), sums[patient]
-            sums[patient] = replace(
-                before,
-                studies=before.studies + 1,
-                series=before.series + one.series,
-                instances=before.instances + one.instances,
-            )
-    return sums
-
-
-def _study_contents(session: Session, ids: Sequence[int]) -> dict[int, Contents]:
-    """Sum up some studies, by their id."""
-    came = (
-        select(
-            Instance.study_id,
-            Instance.series_instance_uid,
-            Instance.modality,
-            Instance.sop_class_uid,
-            func.count(),
-            func.count(Instance.removed_at),
-        )
-        .join(Study, Study.id == Instance.study_id)
-        .where(Study.id.in_(ids), ~_came_back())
-        .group_by(
-            Instance.study_id,
-            Instance.series_instance_uid,
-            Instance.modality,
-            Instance.sop_class_uid,
-        )
-    )
-    made = (
-        select(
-            Revision.study_id,
-            Result.series_instance_uid,
-            Result.modality,
-            Result.sop_class_uid,
-            func.count(),
-            func.count(Result.removed_at),
-        )
-        .join(Revision, Revision.id == Result.revision_id)
-        .join(Study, is_newest_revision())
-        .where(Study.id.in_(ids))
-        .group_by(
-            Revision.study_id, Result.series_instance_uid, Result.modality, Result.sop_class_uid
-        )
-    )
-    lots: dict[int, list[_Lot]] = defaultdict(list)
-    for statement, is_result in ((came, False), (made, True)):
-        for study_id, series, modality, sop_class, instances, gone in session.execute(statement):
-            lots[study_id].append(_Lot(series, modality, sop_class, instances, gone, is_result))
-    return {study_id: _summed(of_study) for study_id, of_study in lots.items()}
-
-
-class _Lot(NamedTuple):
-    """Instances of one series and one SOP class."""
-
-    series_instance_uid: str
-    modality: str
-    sop_class_uid: str
-    instances: int
-    gone: int
-    is_result: bool
-
-
-def _summed(lots: Sequence[_Lot]) -> Contents:
-    return Contents(
-        studies=1,
-        series=len({lot.series_instance_uid for lot in lots}),
-        instances=sum(lot.instances for lot in lots),
-        modalities=tuple(sorted({lot.modality for lot in lots if lot.modality})),
-        sop_class_uids=tuple(sorted({lot.sop_class_uid for lot in lots})),
-        is_whole=not any(lot.gone for lot in lots),
-        results=sum(lot.instances - lot.gone for lot in lots if lot.is_result),
-    )
