@@ -15,6 +15,7 @@ from pynetdicom.dimse_primitives import C_FIND, C_GET, C_MOVE
 from pynetdicom.presentation import PresentationContext
 from pynetdicom.service_class import ServiceClass
 
+from node.intake.contexts import QUERY_SOP_CLASSES
 from node.intake.upper_layer import DATA_TRANSFER, UpperLayer
 
 SOP_CLASS_NOT_SUPPORTED = 0x0122
@@ -50,8 +51,11 @@ class AnsweringAssociation(Association):
             if msg.MessageID is not None and msg.MessageIDBeingRespondedTo is None:
                 comment = "expected an identifier and all of the command set"
                 self.dimse.send_msg(_refused(msg, UNABLE_TO_PROCESS, comment), context_id)
-        elif context.abstract_syntax != msg.AffectedSOPClassUID:
-            comment = "not in the presentation context of another service"
+        elif (
+            context.abstract_syntax != msg.AffectedSOPClassUID
+            or msg.AffectedSOPClassUID not in QUERY_SOP_CLASSES[event]
+        ):
+            comment = "not in the presentation context of another SOP class"
             self.dimse.send_msg(_refused(msg, SOP_CLASS_NOT_SUPPORTED, comment), context_id)
         elif event is evt.EVT_C_FIND:
             super()._serve_request(msg, context_id)

@@ -48,7 +48,7 @@ FIND_ANSWERS = (
     Answer(
         status=SOP_CLASS_NOT_SUPPORTED,
         meaning="Refused: SOP Class not supported",
-        when=("the request came in the presentation context of another service",),
+        when=("the request came in the presentation context of another SOP class",),
     ),
     Answer(
         status=IDENTIFIER_DOES_NOT_MATCH,
@@ -123,7 +123,7 @@ RETRIEVE_ANSWERS = (
     Answer(
         status=SOP_CLASS_NOT_SUPPORTED,
         meaning="Refused: SOP Class not supported",
-        when=("the request came in the presentation context of another service",),
+        when=("the request came in the presentation context of another SOP class",),
     ),
     Answer(
         status=IDENTIFIER_DOES_NOT_MATCH,

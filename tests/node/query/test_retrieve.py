@@ -22,10 +22,11 @@ from sqlalchemy import select
 
 from log_entries import RECEIVED_AT, revision_entry
 from node.header import dataset_offset
-from node.intake.contexts import QUERY_SOP_CLASSES
+from node.intake.answering import UNABLE_TO_PROCESS
+from node.intake.contexts import QUERY_SOP_CLASSES, STUDY_ROOT_FIND
 from node.intake.receive import Receiver
 from node.query import serve
-from node.query.levels import IDENTIFIER_DOES_NOT_MATCH, UNABLE_TO_PROCESS
+from node.query.levels import IDENTIFIER_DOES_NOT_MATCH
 from node.query.statuses import (
     CANCELLED,
     MOVE_DESTINATION_UNKNOWN,
@@ -766,3 +767,18 @@ def test_a_request_that_names_no_move_destination_is_refused_and_the_association
     assert response.MessageIDBeingRespondedTo == 7
     assert response.ErrorComment
     assert after.statuses[-1] == SUCCESS
+
+
+def test_a_request_in_the_context_of_another_operation_is_refused(
+    node: ResultingNode, pacs: LoopbackPACS
+) -> None:
+    wanted = keys(StudyInstanceUID=node.study_instance_uid)
+    with (
+        asked(node, pacs.port) as receiver,
+        associated(receiver, [STUDY_ROOT_MOVE, STUDY_ROOT_FIND]) as association,
+    ):
+        found = ended(association.send_c_find(wanted, STUDY_ROOT_MOVE))
+        moved = ended(association.send_c_move(wanted, "PACS", STUDY_ROOT_FIND))
+
+    assert found.statuses == moved.statuses == [0x0122]
+    assert pacs.contents == {}
