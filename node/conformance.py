@@ -486,7 +486,8 @@ C-MOVE and C-GET, Patient Root and Study Root, for who may query.
     yield from _table(("SOP class", "UID"), sop_classes)
     yield f"""\
 Given away are result objects, of the newest revision of each study. At IMAGE level, where each is
-named by its SOP Instance UID, those of earlier revisions are too. Received images never are.
+named by its SOP Instance UID, those of earlier revisions are too. Received images never are, nor
+is what names the patient as before a correction.
 
 The identifier holds Query/Retrieve Level (0008,0052), one unique key of each level above, and at
 its own level one Patient ID, or a list of at most {unique_keys.MAX_UIDS} UIDs. Unique keys are

@@ -16,8 +16,9 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from node.delivery.send import Originator
 from node.errors import RefusedQuery
+from node.intake.answering import UNABLE_TO_PROCESS
 from node.intake.answers import peer, since_ms
-from node.query.levels import UNABLE_TO_PROCESS, Level, Root
+from node.query.levels import Level, Root
 from node.query.places import Places
 from node.query.request import error_of_the_node, read_identifier, refusal
 from node.query.responses import (

@@ -111,6 +111,7 @@ RETRIEVE_ANSWERS = (
         when=(
             "every sub-operation failed, as where the AE is away; all are listed",
             "a study is meant whose results are not ready yet, and nothing else",
+            "results are meant that name the patient as before a correction, and nothing else",
             "a series or image is meant that was received",
             "`query.max_retrievals` are being served, and none of them ended in time",
         ),
