@@ -74,6 +74,8 @@ class UnknownStudy(NodeError):
     def __init__(self, *, study_instance_uid: str, matches: int = 0) -> None:
         if matches:
             found = f"{matches} studies end in {study_instance_uid}; give more of the UID."
+        elif not study_instance_uid:
+            found = "Expected a Study Instance UID or the end of one, found nothing."
         else:
             found = f"No study {study_instance_uid} in the log."
         super().__init__(f"{found} `mammonode studies list` shows the studies that were received.")

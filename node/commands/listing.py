@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 Row = TypeVar("Row")
 Word = TypeVar("Word", bound=StrEnum)
 Cell = str | int | float | datetime | None
+_FORMULA_SIGNS = ("=", "+", "-", "@", "\t", "\r")
+"""A spreadsheet computes what begins so, and a peer may give itself any AE title."""
 
 CSVOption = Annotated[
     bool,
@@ -94,7 +96,10 @@ def print_list(
 
 
 def as_csv(rows: Sequence[Row], columns: Mapping[str, Callable[[Row], Cell]]) -> str:
-    """Give rows as RFC 4180 has them: a line of headings, CRLF at the end of each line."""
+    """Give rows as RFC 4180 has them: a line of headings, CRLF at the end of each line.
+
+    A text that a spreadsheet would take for a formula has an apostrophe before it.
+    """
     lines = io.StringIO()
     writer = csv.writer(lines)
     writer.writerow(columns)
@@ -108,7 +113,11 @@ def _cell(value: Cell) -> str | int | float:
         return ""
     if isinstance(value, datetime):
         return value.astimezone(UTC).isoformat(timespec="milliseconds")
-    return str(value).lower() if isinstance(value, bool) else value
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, str) and value.startswith(_FORMULA_SIGNS):
+        return f"'{value}"
+    return value
 
 
 def read_words(texts: Sequence[str] | None, words: type[Word], *, option: str) -> tuple[Word, ...]:
@@ -117,9 +126,20 @@ def read_words(texts: Sequence[str] | None, words: type[Word], *, option: str) -
     Raises
     ------
     typer.BadParameter
-        For the first that is not in the list, with the one that is spelled most like it.
+        As `require_known`.
     """
-    known = [word.value for word in words]
+    require_known(texts, [word.value for word in words], option=option)
+    return tuple(words(text) for text in texts or ())
+
+
+def require_known(texts: Sequence[str] | None, known: Sequence[str], *, option: str) -> None:
+    """Refuse a word that is none of those that are known.
+
+    Raises
+    ------
+    typer.BadParameter
+        For the first such, with the one that is spelled most like it.
+    """
     for text in texts or ():
         if text not in known:
             close = get_close_matches(text.lower(), known, n=1)
@@ -128,7 +148,6 @@ def read_words(texts: Sequence[str] | None, words: type[Word], *, option: str) -
                 f"Expected one of {', '.join(known)}; found {text!r}.{hint}",
                 param_hint=option,
             )
-    return tuple(words(text) for text in texts or ())
 
 
 def require_terminal(option: str, *, instead: str) -> None:

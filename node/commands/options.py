@@ -202,11 +202,16 @@ def print_view(view: "Callable[[Console], RenderableType]") -> None:
 
 
 def make_console() -> "Console":
-    """Give a console for tables: as wide as the terminal, and never folding where there is none."""
+    """Give a console for tables: as wide as the terminal, and never folding where there is none.
+
+    Nothing in a text is mark-up: an AE title is what a peer says it is, ``[/b]`` too.
+    """
     from rich.console import Console
 
-    console = Console(highlight=False)
-    return console if console.is_terminal else Console(highlight=False, width=10_000)
+    console = Console(highlight=False, markup=False, emoji=False)
+    if not console.is_terminal:
+        console.width = 10_000
+    return console
 
 
 @contextmanager

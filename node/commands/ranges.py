@@ -75,6 +75,24 @@ def read_period(text: str, *, option: str, now: datetime) -> Period:
     )
 
 
+def read_beginning(text: str, *, option: str, now: datetime) -> datetime | None:
+    """Read from when on: what has no end, for what goes on.
+
+    Raises
+    ------
+    typer.BadParameter
+        As `read_period`, and for a range that has an end, or no beginning.
+    """
+    first_text, is_range, last_text = text.partition("..")
+    period = read_period(text, option=option, now=now)
+    if is_range and (last_text or not first_text):
+        raise typer.BadParameter(
+            f"Expected a day, a moment, or so long ago; found {text!r}, a range that ends",
+            param_hint=option,
+        )
+    return period.first
+
+
 def read_days(text: str, *, option: str, now: datetime) -> tuple[str, str]:
     """Read a range of days; give the first and the last as YYYYMMDD, empty where it is open.
 

@@ -9,7 +9,7 @@ import typer
 
 from node.commands import completion
 from node.commands.listing import Cell, as_csv, read_words
-from node.commands.options import ConfigOption, JSONOption, make_console, print_json
+from node.commands.options import ConfigOption, JSONOption, print_json, print_view
 from node.commands.ranges import PERIOD_HELP, read_period
 from node.commands.studies_list import AETitleOption, ModelVersionOption
 
@@ -102,8 +102,7 @@ def stats(
     else:
         from node.commands.stats_view import statistics_view
 
-        console = make_console()
-        console.print(statistics_view(answer, console))
+        print_view(lambda console: statistics_view(answer, console))
 
 
 def _manifest_of(settings: "Settings") -> "tuple[Manifest | None, str]":

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from node.commands import completion
-from node.commands.event_words import details_of, ending_of, what_happened
+from node.commands.event_words import WORDS, details_of, ending_of, what_happened
+from node.commands.listing import require_known
 from node.commands.options import ConfigOption, as_json_value, stop_printing
-from node.commands.ranges import read_period
+from node.commands.ranges import read_beginning
 
 if TYPE_CHECKING:
     from node.study_log.event_feed import FeedEvent
@@ -65,7 +66,8 @@ def tail(
     pipe any more.
     """
     now = datetime.now().astimezone()
-    begin = read_period(since, option="--since", now=now).first if since else None
+    begin = read_beginning(since, option="--since", now=now) if since else None
+    require_known(event, list(WORDS), option="--event")
 
     from node.commands.open_log import find_study, open_log
     from node.settings_loading import load_settings

@@ -117,6 +117,7 @@ def test_through_a_pipe_there_are_neither_bars_nor_colours_nor_rules(
     assert "\x1b" not in out
     assert not set("█▏▎▍▌▋▊▉─") & set(out)
     assert max(len(line) for line in out.splitlines()) < 200
+    assert all(line == line.rstrip() for line in out.splitlines())
 
 
 @pytest.mark.parametrize("width", [80, 120])

@@ -22,7 +22,7 @@ from node.commands.studies_list import COLUMNS, Sort, State
 from node.settings import Settings
 from node.study_log.database import Database
 from node.study_log.study_filter import StudyOrder
-from node.study_log.tables import DeliveryState, StudyState
+from node.study_log.tables import DeliveryState, Study, StudyState
 
 UID = study_entry(1).study_instance_uid
 STATES = (*[StudyState.COMPLETED] * 3, StudyState.FAILED, StudyState.RECEIVING)
@@ -216,6 +216,41 @@ def test_no_list_holds_a_patient_attribute(capsys: pytest.CaptureFixture[str]) -
         assert "SMITH" not in text
         assert "ID-1" not in text
         assert "ACC" not in text
+
+
+def rename_sender(data_dir: Path, ae_title: str) -> None:
+    """Let the first study be of a sender that calls itself so."""
+    database = Database.open(Settings(data_dir=data_dir))
+    with database.writing() as session:
+        study = session.query(Study).filter_by(study_instance_uid=UID).one()
+        study.calling_ae_title = ae_title
+    database.close()
+
+
+@pytest.mark.parametrize("ae_title", ["[/b]", "[red]X", ":bug:"])
+def test_an_ae_title_is_printed_as_it_is_and_never_taken_for_mark_up(
+    capsys: pytest.CaptureFixture[str], data_dir: Path, ae_title: str
+) -> None:
+    rename_sender(data_dir, ae_title)
+
+    for command in (("studies", "list"), ("studies", "show", UID), ("stats", "--received", "2026")):
+        ended = run(capsys, *command)
+        assert ended.code == 0, command
+        assert ae_title in ended.out, command
+
+
+@pytest.mark.parametrize("ae_title", ["=1+1", "+1", "-1", "@SUM(A1)"])
+def test_no_value_of_the_csv_is_a_formula_to_a_spreadsheet(
+    capsys: pytest.CaptureFixture[str], data_dir: Path, ae_title: str
+) -> None:
+    rename_sender(data_dir, ae_title)
+
+    text = run(capsys, "studies", "list", "--study", UID, "--csv").out
+    (row,) = csv.DictReader(io.StringIO(text, newline=""))
+    (study,) = json.loads(run(capsys, "studies", "list", "--study", UID, "--json").out)["studies"]
+
+    assert row["calling_ae_title"] == f"'{ae_title}"
+    assert study["calling_ae_title"] == ae_title
 
 
 def test_the_words_are_those_of_the_study_log() -> None:

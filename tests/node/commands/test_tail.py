@@ -98,6 +98,7 @@ def test_it_begins_where_it_is_told_to(capsys: pytest.CaptureFixture[str]) -> No
         return [json.loads(line)["event"] for line in ended.out.splitlines()]
 
     assert events("--since", "2026-03-02T09:31") == ["study_closed", "analysis_failed"]
+    assert events("--since", "2026-03-02T09:31..") == ["study_closed", "analysis_failed"]
     assert events("--since", "2026-03-03") == []
     assert events("--study", "02") == ["study_opened"]
     assert events("--lines", "1") == ["analysis_failed"]
@@ -105,20 +106,25 @@ def test_it_begins_where_it_is_told_to(capsys: pytest.CaptureFixture[str]) -> No
 
 
 @pytest.mark.parametrize(
-    ("options", "code"),
+    ("options", "code", "said"),
     [
-        (["--since", "soon"], ExitCode.USAGE),
-        (["--study", "9.9.9"], ExitCode.UNKNOWN_STUDY),
-        (["--lines", "-1"], ExitCode.USAGE),
+        (["--since", "soon"], ExitCode.USAGE, "found 'soon'"),
+        (["--since", "4w..1w"], ExitCode.USAGE, "a range that ends"),
+        (["--since", "..today"], ExitCode.USAGE, "a range that ends"),
+        (["--study", "9.9.9"], ExitCode.UNKNOWN_STUDY, "No study 9.9.9"),
+        (["--study", ""], ExitCode.UNKNOWN_STUDY, "found nothing"),
+        (["--lines", "-1"], ExitCode.USAGE, "--lines"),
+        (["--event", "analysis_faild"], ExitCode.USAGE, "Did you mean analysis_failed?"),
     ],
 )
 def test_bad_input_ends_with_one_line(
-    capsys: pytest.CaptureFixture[str], options: list[str], code: ExitCode
+    capsys: pytest.CaptureFixture[str], options: list[str], code: ExitCode, said: str
 ) -> None:
-    ended = run(capsys, "tail", *options)
+    ended = run(capsys, "tail", "--no-follow", *options)
 
     assert ended.code == code
     assert ended.err.count("\n") == 1
+    assert said in ended.err
 
 
 def test_it_shows_what_comes_and_ends_with_ctrl_c(start: Start, database: Database) -> None:
