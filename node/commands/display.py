@@ -26,7 +26,10 @@ SHORTEST_UID_ENDING = 10
 ROOM_BESIDE_UID = 69
 """Width of the other columns of the list of studies."""
 
-_NUMBERS = ("Instances", "Score", "Objects", "Attempt", "KiB", "After", "CC", "MLO", "Breast")
+_NUMBERS = (
+    "Instances", "Score", "Objects", "Attempt", "KiB", "After", "CC", "MLO", "Breast",
+    "Studies", "Known", "Cancers",
+)  # fmt: skip
 _WHOLE = ("Study", "State", "Received", "At", "View", "Revision", "Data set", "SOP Instance UID")
 
 _STATE_STYLES = {

@@ -5,10 +5,12 @@ from collections.abc import Sequence
 from rich.console import Console, RenderableType
 from rich.text import Text
 
-from node.commands.display import plain_or_ruled_table
+from node.commands.display import SHORTEST_UID_ENDING, are_shortened, plain_or_ruled_table
 from node.commands.event_words import ending_of
 from node.outcomes.listing import ListedOutcome, OutcomeState
 
+_BESIDE_STUDIES = 67
+"""Width of the other columns at their widest."""
 _STYLES = {
     OutcomeState.LINKED: "green",
     OutcomeState.OVERRULED: "dim",
@@ -38,4 +40,5 @@ def outcomes_table(outcomes: Sequence[ListedOutcome], console: Console) -> Rende
 
 
 def _studies(uids: Sequence[str], console: Console) -> str:
-    return " ".join(ending_of(uid) if console.is_terminal else uid for uid in uids)
+    is_short = are_shortened(uids, console, beside=_BESIDE_STUDIES)
+    return " ".join(ending_of(uid, SHORTEST_UID_ENDING) if is_short else uid for uid in uids)

@@ -1,6 +1,6 @@
 """Live figures as tables."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from rich.console import Console, Group, RenderableType
 from rich.table import Table
@@ -26,8 +26,8 @@ def performance_view(performance: Performance, console: Console) -> RenderableTy
             parts += [_slices(title, slices, console), Text()]
         parts.append(
             Text(
-                f"In brackets the 95 % interval; –: fewer than {LEAST} of a sort. *: too recent "
-                "for follow-up.",
+                f"In brackets or below the 95 % interval; –: fewer than {LEAST} of a sort. *: too "
+                "recent for follow-up.",
                 style="dim",
             )
         )
@@ -50,22 +50,53 @@ def _levels(performance: Performance, console: Console) -> Table:
 
 
 def _slices(title: str, slices: Sequence[Slice], console: Console) -> Table:
+    """Give figures by what the studies differ in, as wide as there is room for."""
+    table = _slices_table(title, slices, console, words=interval_words)
+    if _fits(table, console):
+        return table
+    table = _slices_table(title, slices, console, words=_interval_below)
+    if _fits(table, console):
+        return table
+    return _slices_table(title, slices, console, words=_interval_below, has_studies=False)
+
+
+def _slices_table(
+    title: str,
+    slices: Sequence[Slice],
+    console: Console,
+    *,
+    words: Callable[[Interval | None], str],
+    has_studies: bool = True,
+) -> Table:
+    counts = ("Studies", "Known", "Cancers") if has_studies else ("Known", "Cancers")
     table = plain_or_ruled_table(
-        console, title, "Studies", "Known", "Cancers", "AUC", "Sensitivity", "Specificity", "PPV"
+        console, title, *counts, "AUC", "Sensitivity", "Specificity", "PPV"
     )
+    for column in table.columns[1:]:
+        column.no_wrap = True
     for one in slices:
         figures = one.level(LevelName.STUDY)
         table.add_row(
-            Text(f"{one.value or 'unknown'}{'*' if one.is_too_recent else ''}"),
-            f"{one.studies:,}",
+            f"{one.value or 'unknown'}{'*' if one.is_too_recent else ''}",
+            *([f"{one.studies:,}"] if has_studies else []),
             f"{figures.rows:,}",
             f"{figures.cancers:,}",
-            interval_words(figures.auc),
-            interval_words(figures.sensitivity),
-            interval_words(figures.specificity),
-            interval_words(figures.positive_predictive_value),
+            words(figures.auc),
+            words(figures.sensitivity),
+            words(figures.specificity),
+            words(figures.positive_predictive_value),
         )
     return table
+
+
+def _fits(table: Table, console: Console) -> bool:
+    wanted = console.measure(table, options=console.options.update(max_width=10_000))
+    return wanted.maximum <= console.width
+
+
+def _interval_below(found: Interval | None) -> str:
+    """Write a value with its interval on a line of its own."""
+    return "–" if found is None else f"{found.value:.3f}\n{found.low:.3f}–{found.high:.3f}"
 
 
 def _expected(figures: LevelFigures) -> str:
