@@ -1,5 +1,6 @@
 """What the commands have in common: options, exit codes, and how an error ends a command."""
 
+import errno
 import json
 import os
 import sys
@@ -132,6 +133,13 @@ def errors_as_exit_codes() -> Iterator[None]:
     except BrokenPipeError:
         stop_printing()
         raise SystemExit(ExitCode.FAILURE) from None
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        # What a command keeps is written by functions that say so themselves: this is its output.
+        stop_printing()
+        typer.echo(f"mammonode: The output cannot be written: {error.strerror}", err=True)
+        raise SystemExit(ExitCode.TRY_AGAIN) from None
     except KeyboardInterrupt:
         raise SystemExit(ExitCode.INTERRUPTED) from None
 

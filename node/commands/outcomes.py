@@ -180,6 +180,7 @@ def export(
             "--out",
             metavar="FILE",
             help="The table; `python -m training` reads the folder with a file outcomes.csv.",
+            dir_okay=False,
             show_default=False,
         ),
     ],

@@ -25,7 +25,10 @@ def performance(
     html: Annotated[
         Path | None,
         typer.Option(
-            "--html", metavar="FILE", help="Write one page with plots; it needs no other file."
+            "--html",
+            metavar="FILE",
+            help="Write one page with plots; it needs no other file.",
+            dir_okay=False,
         ),
     ] = None,
     as_json: JSONOption = False,
@@ -41,6 +44,7 @@ def performance(
     from node.commands.performance_tables import performance_view
     from node.performance.measure import measure
     from node.settings_loading import load_settings
+    from node.study_log.statistics import calling_ae_titles
     from node.study_log.study_filter import StudyFilter
 
     now = datetime.now(UTC)
@@ -60,6 +64,9 @@ def performance(
     settings = load_settings(config)
     with open_log(settings) as database:
         measured = measure(database, settings, which, narrowed_to=narrowed_to, at=now)
+        is_of_none = bool(ae_title) and not measured.verification.studies
+        with database.reading() as session:
+            known = calling_ae_titles(session) if is_of_none else ()
     if html is not None:
         from node.performance.page import write_page
 
@@ -68,5 +75,7 @@ def performance(
         print_json(measured)
         return
     print_view(lambda console: performance_view(measured, console))
+    if known:
+        typer.echo(f"Studies ever came from: {', '.join(known)}.", err=True)
     if html is not None:
         typer.echo(f"Page: {html}", err=True)

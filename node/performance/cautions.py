@@ -32,6 +32,9 @@ def cautions_of(
 def _cautions(
     found: Verification, breasts: Rows, rules: OutcomeSettings, prevalence: float | None
 ) -> Iterator[str]:
+    if not found.studies:
+        yield "No analysed study is meant: there is nothing to measure."
+        return
     if not found.known:
         yield (
             "No study here has a known outcome yet: there is nothing to measure. "

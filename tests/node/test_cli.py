@@ -219,6 +219,21 @@ def test_a_database_that_is_away_ends_a_command_with_one_line(
     assert "hush" not in ended.err
 
 
+@pytest.mark.parametrize("command", [["version", "--json"], ["version"]])
+def test_output_that_no_disk_has_room_for_ends_with_one_line_and_5(command: list[str]) -> None:
+    with Path("/dev/full").open("wb") as full:
+        ended = subprocess.run(
+            [sys.executable, "-m", "node", *command],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+
+    assert ended.stderr == "mammonode: The output cannot be written: No space left on device\n"
+    assert ended.returncode == ExitCode.TRY_AGAIN
+
+
 @pytest.mark.parametrize("arguments", [["version"], ["--help"], ["studies", "list", "--help"]])
 def test_a_command_that_only_tells_imports_nothing_heavy(arguments: list[str]) -> None:
     program = (

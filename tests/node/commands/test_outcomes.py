@@ -207,3 +207,23 @@ def test_performance_is_narrowed_by_the_grammar_of_all_lists(
     assert there["narrowed_to"] == "Study Date 2024-03, AE title MAM*"
     assert elsewhere["verification"]["studies"] == 0
     assert (wrong.code, "--study-date" in wrong.err) == (ExitCode.USAGE, True)
+
+
+def test_performance_of_no_study_says_from_where_there_are_some(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    ended = run(capsys, "performance", "--ae-title", "MAMO*")
+
+    assert ended.code == 0
+    assert "No analysed study is meant" in ended.out
+    assert ended.err == "Studies ever came from: MAMMO1.\n"
+
+
+@pytest.mark.parametrize("command", [("performance", "--html"), ("outcomes", "export", "--out")])
+def test_a_folder_is_no_file_to_write_to(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, command: tuple[str, ...]
+) -> None:
+    ended = run(capsys, *command, str(tmp_path))
+
+    assert ended.code == ExitCode.USAGE
+    assert "is a directory" in ended.err
