@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, is_dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from enum import IntEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -181,18 +181,18 @@ def exit_code_for(error: NodeError | ModelError) -> ExitCode:
 
 
 def print_json(answer: object) -> None:
-    """Print frozen values as JSON, moments in ISO 8601."""
+    """Print frozen values as JSON, moments in ISO 8601, UTC."""
     typer.echo(json.dumps(answer, default=as_json_value, indent=2, ensure_ascii=False))
 
 
 def as_json_value(value: object) -> Any:
-    """Give a frozen value as what `json` can print; a moment in ISO 8601."""
+    """Give a frozen value as what `json` can print; a moment in ISO 8601, UTC."""
     if is_dataclass(value) and not isinstance(value, type):
         return asdict(value)
     if hasattr(value, "model_dump"):  # of pydantic, which not every command needs to load
         return value.model_dump(mode="json")
     if isinstance(value, datetime):
-        return value.isoformat(timespec="milliseconds")
+        return value.astimezone(UTC).isoformat(timespec="milliseconds")
     if isinstance(value, Path):
         return str(value)
     raise TypeError(f"no JSON for {type(value).__name__}")

@@ -175,6 +175,15 @@ def test_json_has_every_part_and_names_its_thresholds(capsys: pytest.CaptureFixt
     assert all(row["psi"] is not None for row in drift["statistics"])
 
 
+def test_json_gives_the_range_that_was_asked_for_in_utc(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    answer = document(capsys, "--received", "2026-02-01T00:00:00+02:00..2026-02-28T12:00:00+02:00")
+
+    assert answer["received_from"] == "2026-01-31T22:00:00.000+00:00"
+    assert answer["received_to"] == "2026-02-28T10:00:00.999+00:00"
+
+
 @pytest.mark.parametrize("table", TableName)
 def test_every_table_is_there_as_csv(capsys: pytest.CaptureFixture[str], table: TableName) -> None:
     ended = stats(capsys, *EVER, "--csv", table.value)
