@@ -127,7 +127,8 @@ def errors_as_exit_codes() -> Iterator[None]:
         typer.echo(f"mammonode: {error}", err=True)
         raise SystemExit(exit_code_for(error)) from None
     except _database_errors() as error:
-        what = " ".join(str(getattr(error, "orig", error)).split())
+        # PostgreSQL puts the values of a row, a Patient ID too, into the lines that follow.
+        what = str(getattr(error, "orig", error)).partition("\n")[0].strip()
         typer.echo(f"mammonode: The database does not answer as expected: {what}", err=True)
         raise SystemExit(ExitCode.TRY_AGAIN) from None
     except BrokenPipeError:

@@ -5,6 +5,7 @@ import re
 import socket
 import subprocess
 import sys
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +16,12 @@ from command_line import run
 from model.errors import PixelDataError, WeightsError
 from node import __version__
 from node.cli import EXIT_CODES, app
-from node.commands.options import ExitCode, exit_code_for
+from node.commands.options import ExitCode, errors_as_exit_codes, exit_code_for
 from node.errors import PermanentError, SettingsError, TransientError, UnknownStudy
+from node.settings import DatabaseSettings, Settings
+from node.study_log.database import Database
+from node.study_log.outcomes import Outcome, add_outcomes
+from node.study_log.tables import OutcomeResult, OutcomeSource
 
 COMMANDS = (
     "serve",
@@ -232,6 +237,38 @@ def test_output_that_no_disk_has_room_for_ends_with_one_line_and_5(command: list
 
     assert ended.stderr == "mammonode: The output cannot be written: No space left on device\n"
     assert ended.returncode == ExitCode.TRY_AGAIN
+
+
+def test_a_value_that_a_database_names_is_not_printed(
+    capsys: pytest.CaptureFixture[str], either_database: str, tmp_path: Path
+) -> None:
+    outcome = Outcome(
+        patient_id="SECRET-P",
+        issuer_of_patient_id="",
+        date=date(2026, 3, 20),
+        laterality="R",
+        source=OutcomeSource.HISTOPATHOLOGY,
+        result=OutcomeResult.BENIGN,
+    )
+    database = Database.open(
+        Settings(data_dir=tmp_path, database=DatabaseSettings(url=either_database))
+    )
+    database.migrate()
+
+    with (  # as if two imported the same file at the same time
+        pytest.raises(SystemExit) as ended,
+        errors_as_exit_codes(),
+        database.writing() as session,
+    ):
+        for _ in range(2):
+            add_outcomes(session, [outcome], by="someone", at=datetime.now(UTC))
+    database.close()
+
+    said = capsys.readouterr().err
+    assert ended.value.code == ExitCode.TRY_AGAIN
+    assert said.startswith("mammonode: The database does not answer as expected: ")
+    assert "SECRET" not in said
+    assert said.count("\n") == 1
 
 
 @pytest.mark.parametrize("arguments", [["version"], ["--help"], ["studies", "list", "--help"]])
