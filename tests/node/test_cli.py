@@ -255,13 +255,10 @@ def test_a_value_that_a_database_names_is_not_printed(
     )
     database.migrate()
 
-    with (  # as if two imported the same file at the same time
-        pytest.raises(SystemExit) as ended,
-        errors_as_exit_codes(),
-        database.writing() as session,
-    ):
-        for _ in range(2):
-            add_outcomes(session, [outcome], by="someone", at=datetime.now(UTC))
+    # As if two imported the same file at the same time: none saw the outcomes of the other.
+    twice = [outcome, outcome]
+    with pytest.raises(SystemExit) as ended, errors_as_exit_codes(), database.writing() as session:
+        add_outcomes(session, twice, by="someone", at=datetime.now(UTC))
     database.close()
 
     said = capsys.readouterr().err
