@@ -13,7 +13,8 @@ What is read of a report, and nothing else:
     A day at the least.
 ``result``, or ``conclusionCode`` and ``specimen``
     Observations in the file, each with a ``bodySite`` and a ``valueCodeableConcept``; or else one
-    code for all of the report, and a Specimen in the file with ``collection.bodySite``.
+    code for all of the report, and a Specimen in the file with ``collection.bodySite``. A report
+    with an Observation that was withdrawn, or is not final, is passed over.
 
 References
 ----------
@@ -36,7 +37,9 @@ Resource = Mapping[str, Any]
 
 SNOMED = "http://snomed.info/sct"
 CATEGORIES = "http://terminology.hl7.org/CodeSystem/v2-0074"
-FINAL = ("final", "amended", "corrected", "appended")
+HOLDS = ("final", "amended", "corrected")
+"""Status of an Observation, and of a DiagnosticReport."""
+FINAL = (*HOLDS, "appended")
 SOURCES: Mapping[str, OutcomeSource] = MappingProxyType(
     {
         "SP": OutcomeSource.HISTOPATHOLOGY,
@@ -96,6 +99,10 @@ def read_reports(data: bytes, *, today: date) -> GivenFile:
         if report.get("status") not in FINAL:
             passed_over.append((row, f"its status is none of {', '.join(FINAL)}"))
             continue
+        if not _observations_hold(report, there.of(report)):
+            said = f"of an Observation the status is none of {', '.join(HOLDS)}"
+            passed_over.append((row, said))
+            continue
         for values in _values_of(report, there.of(report), row, faults):
             outcomes += outcomes_of(values, row, faults, today=today)
     faults.raise_if_any()
@@ -125,7 +132,8 @@ def _resources(text: str) -> Iterator[Resource]:
 
 
 def _lines(text: str) -> Iterator[object]:
-    for number, line in enumerate(text.splitlines(), 1):
+    # Not `splitlines`: a text in JSON may hold what that takes for the end of a line.
+    for number, line in enumerate(text.split("\n"), 1):
         if line.strip():
             try:
                 yield json.loads(line)
@@ -197,6 +205,14 @@ def _values_of(
                 "source": source,
                 "result": result,
             }
+
+
+def _observations_hold(report: Resource, there: Mapping[str, Resource]) -> bool:
+    """Say whether none of those that a report refers to was withdrawn, or is not final."""
+    observations = (
+        there.get(str(reference.get("reference")), {}) for reference in _list(report, "result")
+    )
+    return all(observation.get("status", HOLDS[0]) in HOLDS for observation in observations)
 
 
 def _said(

@@ -97,6 +97,34 @@ def test_a_report_without_observations_says_it_by_conclusion_and_specimen() -> N
     assert (item.outcome.laterality, item.outcome.result) == ("L", OutcomeResult.BENIGN)
 
 
+@pytest.mark.parametrize("status", ["entered-in-error", "cancelled", "preliminary"])
+def test_a_report_with_an_observation_that_does_not_hold_is_passed_over_and_named(
+    status: str,
+) -> None:
+    withdrawn = observation("p", LEFT, MALIGNANT) | {"status": status}
+
+    given = read(
+        report(
+            result=[{"reference": "#o"}, {"reference": "#p"}],
+            contained=[observation("o", RIGHT, BENIGN), withdrawn],
+        )
+    )
+
+    assert given.outcomes == ()
+    assert given.passed_over == (
+        ("report 1", "of an Observation the status is none of final, amended, corrected"),
+    )
+
+
+@pytest.mark.parametrize("sign", ["\u2028", "\u0085"])
+def test_a_sign_that_ends_lines_elsewhere_ends_no_line_of_the_file(sign: str) -> None:
+    lines = [json.dumps(report(conclusion=f"a{sign}b"), ensure_ascii=False)] * 2
+
+    given = read_reports("\r\n".join(lines).encode(), today=TODAY)
+
+    assert len(given.outcomes) == 2
+
+
 def test_a_negative_follow_up_of_both_breasts_gives_two_outcomes() -> None:
     given = read(
         report(
