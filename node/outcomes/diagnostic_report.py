@@ -21,8 +21,6 @@ References
 HL7 FHIR R4, DiagnosticReport, Observation, Specimen; DICOM PS3.16 CID 6022 and 6063, SNOMED CT.
 """
 
-import json
-from collections import ChainMap
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import date
 from types import MappingProxyType
@@ -30,10 +28,9 @@ from typing import Any
 
 from node.errors import PermanentError
 from node.outcomes.csv_table import decoded
+from node.outcomes.fhir_resources import References, Resource, part_of, parts_of, resources_of
 from node.outcomes.rows import Faults, GivenFile, GivenOutcome, outcomes_of
 from node.study_log.tables import OutcomeResult, OutcomeSource
-
-Resource = Mapping[str, Any]
 
 SNOMED = "http://snomed.info/sct"
 CATEGORIES = "http://terminology.hl7.org/CodeSystem/v2-0074"
@@ -83,8 +80,8 @@ def read_reports(data: bytes, *, today: date) -> GivenFile:
     PermanentError
         If it is no JSON, holds no DiagnosticReport, or one is not accepted; says which and why.
     """
-    resources = list(_resources(decoded(data)))
-    there = _Resources(resources)
+    resources = list(resources_of(decoded(data)))
+    there = References(resources)
     reports = [entry for entry in resources if entry.get("resourceType") == "DiagnosticReport"]
     if not reports:
         raise PermanentError(
@@ -109,72 +106,12 @@ def read_reports(data: bytes, *, today: date) -> GivenFile:
     return GivenFile(rows=len(reports), outcomes=tuple(outcomes), passed_over=tuple(passed_over))
 
 
-def _resources(text: str) -> Iterator[Resource]:
-    """Give the resources of a file, those of a Bundle one by one."""
-    try:
-        parts: list[object] = [json.loads(text)]
-    except ValueError:
-        parts = list(_lines(text))
-    except RecursionError:
-        raise PermanentError(
-            reason="Expected FHIR resources, found JSON nested too deeply"
-        ) from None
-    for part in parts:
-        if not isinstance(part, dict):
-            raise PermanentError(reason="Expected FHIR resources, found JSON that is none")
-        if part.get("resourceType") != "Bundle":
-            yield part
-            continue
-        for entry in _list(part, "entry"):
-            resource = entry.get("resource")
-            if isinstance(resource, dict):
-                yield {"fullUrl": entry.get("fullUrl"), **resource}
-
-
-def _lines(text: str) -> Iterator[object]:
-    # Not `splitlines`: a text in JSON may hold what that takes for the end of a line.
-    for number, line in enumerate(text.split("\n"), 1):
-        if line.strip():
-            try:
-                yield json.loads(line)
-            except (ValueError, RecursionError):
-                raise PermanentError(
-                    reason=f"Expected JSON, or one JSON object a line; line {number} is none"
-                ) from None
-
-
-class _Resources:
-    """What references of a file can mean.
-
-    Parameters
-    ----------
-    resources
-        All of the file.
-    """
-
-    def __init__(self, resources: Sequence[Resource]) -> None:
-        self._by_reference: dict[str, Resource] = {}
-        for resource in resources:
-            if isinstance(resource.get("id"), str):
-                name = f"{resource.get('resourceType')}/{resource['id']}"
-                self._by_reference[name] = resource
-            if isinstance(resource.get("fullUrl"), str):
-                self._by_reference[resource["fullUrl"]] = resource
-
-    def of(self, report: Resource) -> Mapping[str, Resource]:
-        """Give those that a report can refer to: its contained ones before those of the file."""
-        contained: dict[str, Resource] = {
-            f"#{part.get('id')}": part for part in _list(report, "contained")
-        }
-        return ChainMap(contained, self._by_reference)
-
-
 def _values_of(
     report: Resource, there: Mapping[str, Resource], row: str, faults: Faults
 ) -> Iterator[Mapping[str, str]]:
     """Give the values of each breast that a report speaks of, by column of the CSV table."""
     before = len(faults.found)
-    source = _code(_list(report, "category"), CATEGORIES, SOURCES)
+    source = _code(parts_of(report, "category"), CATEGORIES, SOURCES)
     if source is None:
         faults.add(row, f"category: expected one code of {', '.join(SOURCES)} in {CATEGORIES}")
     patient_id, issuer = _patient(report, there, row, faults)
@@ -210,7 +147,7 @@ def _values_of(
 def _observations_hold(report: Resource, there: Mapping[str, Resource]) -> bool:
     """Say whether none of those that a report refers to was withdrawn, or is not final."""
     observations = (
-        there.get(str(reference.get("reference")), {}) for reference in _list(report, "result")
+        there.get(str(reference.get("reference")), {}) for reference in parts_of(report, "result")
     )
     return all(observation.get("status", HOLDS[0]) in HOLDS for observation in observations)
 
@@ -219,20 +156,20 @@ def _said(
     report: Resource, there: Mapping[str, Resource]
 ) -> Iterator[tuple[str | None, OutcomeResult | None]]:
     """Give side and result as often as the report says them; None for what is not understood."""
-    references = _list(report, "result")
+    references = parts_of(report, "result")
     if references:
         for reference in references:
             observation = there.get(str(reference.get("reference")), {})
             yield (
-                _code(_one(observation, "bodySite"), SNOMED, SIDES),
-                _code(_one(observation, "valueCodeableConcept"), SNOMED, RESULTS),
+                _code(part_of(observation, "bodySite"), SNOMED, SIDES),
+                _code(part_of(observation, "valueCodeableConcept"), SNOMED, RESULTS),
             )
         return
-    result = _code(_list(report, "conclusionCode"), SNOMED, RESULTS)
-    for reference in _list(report, "specimen"):
+    result = _code(parts_of(report, "conclusionCode"), SNOMED, RESULTS)
+    for reference in parts_of(report, "specimen"):
         specimen = there.get(str(reference.get("reference")), {})
         collection = specimen.get("collection")
-        site = _one(collection, "bodySite") if isinstance(collection, dict) else []
+        site = part_of(collection, "bodySite") if isinstance(collection, dict) else []
         yield _code(site, SNOMED, SIDES), result
 
 
@@ -242,9 +179,9 @@ def _patient(
     """Give Patient ID and issuer."""
     subject = report.get("subject")
     subject = subject if isinstance(subject, dict) else {}
-    identifiers = _one(subject, "identifier")
+    identifiers = part_of(subject, "identifier")
     if not identifiers:
-        identifiers = _list(there.get(str(subject.get("reference")), {}), "identifier")
+        identifiers = parts_of(there.get(str(subject.get("reference")), {}), "identifier")
     if len(identifiers) != 1:
         faults.add(
             row,
@@ -264,21 +201,9 @@ def _code(
     found = {
         meanings[coding["code"]]
         for concept in concepts
-        for coding in _list(concept, "coding")
+        for coding in parts_of(concept, "coding")
         if coding.get("system") == system
         and isinstance(coding.get("code"), str)
         and coding["code"] in meanings
     }
     return found.pop() if len(found) == 1 else None
-
-
-def _list(resource: Resource, name: str) -> list[Resource]:
-    """Give an element that may be repeated; what is no object is left out."""
-    value = resource.get(name)
-    return [part for part in value if isinstance(part, dict)] if isinstance(value, list) else []
-
-
-def _one(resource: Resource, name: str) -> list[Resource]:
-    """Give an element that may not be repeated, as a list of one, or of none."""
-    value = resource.get(name)
-    return [value] if isinstance(value, dict) else []

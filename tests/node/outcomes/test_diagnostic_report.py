@@ -97,6 +97,35 @@ def test_a_report_without_observations_says_it_by_conclusion_and_specimen() -> N
     assert (item.outcome.laterality, item.outcome.result) == ("L", OutcomeResult.BENIGN)
 
 
+def bundle(patient_id: str) -> dict[str, Any]:
+    """Make a Bundle of a patient, who is the first of it, and a report on her."""
+    patient = {"resourceType": "Patient", "id": "1", "identifier": [{"value": patient_id}]}
+    entries = [patient, report(subject={"reference": "Patient/1"})]
+    return {
+        "resourceType": "Bundle",
+        "entry": [{"resource": resource} for resource in entries],
+    }
+
+
+def test_a_reference_that_means_two_patients_of_the_file_is_refused_and_never_guessed() -> None:
+    said = refusal(bundle("SECRET-1"), bundle("SECRET-2"))
+
+    assert "report 1: subject: expected an identifier" in said
+    assert "report 2: subject: expected an identifier" in said
+
+
+def test_two_observations_of_one_name_are_refused() -> None:
+    both = [observation("o", RIGHT, BENIGN), observation("o", RIGHT, MALIGNANT)]
+
+    assert "report 1: bodySite" in refusal(report(contained=both))
+
+
+def test_a_patient_who_is_in_the_file_twice_is_one() -> None:
+    given = read(bundle("SECRET-1"), bundle("SECRET-1"))
+
+    assert [item.outcome.patient_id for item in given.outcomes] == ["SECRET-1"] * 2
+
+
 @pytest.mark.parametrize("status", ["entered-in-error", "cancelled", "preliminary"])
 def test_a_report_with_an_observation_that_does_not_hold_is_passed_over_and_named(
     status: str,
