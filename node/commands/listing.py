@@ -71,7 +71,7 @@ def print_list(
     rows
         Those that are shown.
     form
-        A table also says on standard error what is not shown.
+        Of a table and CSV standard error says what is not shown; JSON has the total.
     plural
         What the rows are; in the JSON document they stand under it.
     total
@@ -85,14 +85,15 @@ def print_list(
     """
     if form is Form.JSON:
         print_json({"total": total, plural: rows})
-    elif form is Form.CSV:
+        return
+    if form is Form.CSV:
         typer.echo(as_csv(rows, columns), nl=False)
-    elif not rows:
-        typer.echo(f"No {plural}.", err=True)
-    else:
+    elif rows:
         print_view(lambda console: table(rows, console))
-        if total > len(rows):
-            typer.echo(f"{len(rows)} of {total} {plural}; {to_see_more}.", err=True)
+    else:
+        typer.echo(f"No {plural}.", err=True)
+    if total > len(rows):
+        typer.echo(f"{len(rows)} of {total} {plural}; {to_see_more}.", err=True)
 
 
 def as_csv(rows: Sequence[Row], columns: Mapping[str, Callable[[Row], Cell]]) -> str:

@@ -182,6 +182,13 @@ def test_the_list_says_what_was_left_out(capsys: pytest.CaptureFixture[str]) -> 
     assert ended.err == "2 of 5 studies; page 2 of 3; --page and --limit show more.\n"
 
 
+def test_a_csv_that_is_not_all_is_not_taken_for_all(capsys: pytest.CaptureFixture[str]) -> None:
+    ended = run(capsys, "studies", "list", "--limit", "2", "--csv")
+
+    assert len(ended.out.splitlines()) == 3
+    assert ended.err == "2 of 5 studies; page 1 of 3; --page and --limit show more.\n"
+
+
 def test_an_empty_list_is_no_failure(capsys: pytest.CaptureFixture[str]) -> None:
     options = ("--state", "canceled")
 
