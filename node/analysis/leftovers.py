@@ -44,8 +44,7 @@ def _remove_what_has_no_row(work: AnalysisWork, database: Database, store: Store
         # Somebody may have asked for it once more, and what is there now be of that attempt.
         if not _is_over(session, work):
             return
-        for place in set(without_row) - _result_places(session, work):
-            store.remove(place)
+        store.remove_durably(set(without_row) - _result_places(session, work))
 
 
 def _result_places(session: Session, work: AnalysisWork) -> frozenset[str]:
