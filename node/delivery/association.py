@@ -7,11 +7,15 @@ from contextlib import contextmanager
 from pynetdicom import AE, evt
 from pynetdicom.association import Association
 from pynetdicom.events import EventHandlerType
+from pynetdicom.pdu_primitives import A_ASSOCIATE
 from pynetdicom.presentation import PresentationContext
 
 from node.delivery.checkpoint import give_checkpoint
 from node.errors import PermanentError, TransientError
 from node.settings import DeliverySettings, PeerSettings
+
+REJECTED = (0x01, 0x02)
+"""Permanently or for now, PS3.8 9.3.4."""
 
 
 @contextmanager
@@ -139,8 +143,10 @@ def _tls_context(destination: PeerSettings) -> ssl.SSLContext:
 def _why_not_established(association: Association, destination: PeerSettings) -> str:
     """Tell a refusal, with the peer's own words, from a peer that is not there."""
     where = f"{destination.ae_title} at {destination.host}:{destination.port}"
-    answer = association.acceptor.primitive
-    if association.is_rejected and answer is not None:
+    # Where the peer rejects it and closes the connection before pynetdicom's thread has looked,
+    # that one takes it for a connection that never was, and leaves the answer where it came in.
+    answer = association.acceptor.primitive or association.dul.peek_next_pdu()
+    if isinstance(answer, A_ASSOCIATE) and answer.result in REJECTED:
         return f"{where} rejected the association: {answer.reason_str}"
     over_tls = " no TLS agreed (certificates, versions)," if destination.tls else ""
     return f"No association with {where}: unreachable,{over_tls} or it broke off"

@@ -10,11 +10,17 @@ from typing import Any
 import pytest
 import trustme
 from pydicom.uid import UID
+from pynetdicom import build_context, evt
+from pynetdicom.sop_class import Verification  # type: ignore[attr-defined]  # made at run time
 from sqlalchemy import select, update
 
 from delivering import DeliveringNode, delivering_node
 from half_dead import FallsSilent, half_dead_peer
 from node.check import Verdict, run_checks
+from node.delivery.association import associated
+from node.errors import TransientError
+from node.result_kinds import ResultKind
+from node.settings import DeliverySettings, DestinationSettings
 from node.study_log.tables import DeliveryObject, DeliveryState, Result
 from peers import LoopbackPACS, loopback_pacs
 from phantoms import mammogram, to_bytes
@@ -221,3 +227,33 @@ def acknowledge_all(node: DeliveringNode) -> None:
     """Let nothing be left to send, only to be asked for."""
     with node.database.writing() as session:
         session.execute(update(DeliveryObject).values(acknowledged_at=node.now))
+
+
+def test_a_rejection_is_told_though_the_connection_is_gone_before_anybody_looks() -> None:
+    is_closed = threading.Event()
+    with loopback_pacs() as pacs:
+        destination = DestinationSettings(
+            name="other",
+            ae_title="OTHER",
+            host="127.0.0.1",
+            port=pacs.port,
+            results=(ResultKind.SCORE_REPORT,),
+        )
+        handlers: list[Any] = [
+            (evt.EVT_REQUESTED, lambda _event: is_closed.wait(GIVEN_UP_S)),
+            (evt.EVT_CONN_CLOSE, lambda _event: is_closed.set()),
+        ]
+
+        with (
+            pytest.raises(TransientError, match="rejected the association: Called AE title"),
+            associated(
+                destination,
+                [build_context(Verification)],
+                calling_ae_title="MAMMONODE",
+                delivery=DeliverySettings(),
+                evt_handlers=handlers,
+            ),
+        ):
+            pass
+
+    assert is_closed.is_set()
