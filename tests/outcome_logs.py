@@ -31,6 +31,7 @@ def logged(number: int = 1, *, day: int = 0, **facts: object) -> LoggedStudy:
         id=number,
         study_instance_uid=f"1.2.{number}",
         study_date=STUDY_DAY + timedelta(days=day),
+        # By name, so that a test says only what it is about.
         **(known | facts),  # type: ignore[arg-type]
     )
 

@@ -46,6 +46,7 @@ def test_on_loopback_anybody_may_ask(database: Database, tmp_path: Path) -> None
 
 
 def test_beyond_loopback_nobody_may_ask_who_is_not_named() -> None:
+    # Only said, never listened at: what counts is that it is beyond loopback.
     receive = ReceiveSettings(host="0.0.0.0", allowed_ae_titles=("SENDER",))  # noqa: S104
 
     assert Settings(receive=receive).queriers == ()

@@ -26,6 +26,7 @@ def write(database: Database, *studies: Study) -> None:
 
 def found(database: Database, limit: int = 100, **keys: object) -> list[str]:
     with database.reading() as session:
+        # Keys by name: the callers differ in which they give.
         results = find_results(session, ResultKeys(**keys), limit=limit)  # type: ignore[arg-type]
         return [result.sop_instance_uid for result in results]
 
